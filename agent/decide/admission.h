@@ -1,0 +1,23 @@
+// Is there room for this pod on the node now? Resources and host ports, which a scheduler and a kubelet would check.
+// Asked only before a pod starts: a running pod is never judged again (adoption skips admission).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/model/kubernetes.h"
+
+namespace daemonsetd::decide {
+
+struct Admission {
+  bool admitted = false;
+  std::string reason;   // Kubernetes' word: "OutOfcpu", "OutOfmemory", "OutOfpods", "NodePorts", ...
+  std::string message;  // "needs cpu 500m, free 200m of 2", "host port 9100/TCP is taken by kube-system/other"
+};
+
+// `others`: the non-terminal pods that hold resources here, without `pod` itself and without the predecessor that it
+// replaces. A port conflicts when port and protocol are equal and the host IPs are equal or one is unset/0.0.0.0/::.
+Admission Admit(const corev1::Pod& pod, const corev1::Node& node, const std::vector<const corev1::Pod*>& others);
+
+}  // namespace daemonsetd::decide

@@ -1,0 +1,33 @@
+// What containerd says of one pod. Built by pods/runtime_view, read by every decision about a running pod.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cri.pb.h"
+
+namespace daemonsetd::decide {
+
+struct ObservedContainer {
+  std::string sandbox_id;
+  ::runtime::v1::ContainerStatus status;
+};
+
+struct ObservedPod {
+  std::vector<::runtime::v1::PodSandboxStatus> sandboxes;  // newest attempt first
+  std::vector<ObservedContainer> containers;               // newest attempt first within a name
+
+  // The newest sandbox, or null.
+  const ::runtime::v1::PodSandboxStatus* newest_sandbox() const {
+    return sandboxes.empty() ? nullptr : &sandboxes.front();
+  }
+  // The newest container of that name inside that sandbox, or null.
+  const ObservedContainer* Find(const std::string& sandbox_id, const std::string& name) const {
+    for (const ObservedContainer& container : containers) {
+      if (container.sandbox_id == sandbox_id && container.status.metadata().name() == name) return &container;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace daemonsetd::decide

@@ -1,0 +1,1 @@
+#include "agent/decide/placement.h"

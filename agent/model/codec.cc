@@ -1,0 +1,1 @@
+#include "agent/model/codec.h"
