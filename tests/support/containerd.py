@@ -8,6 +8,7 @@ One thing cannot be moved below the directory: containerd compiles in /run/conta
 Their names are hashes, so they never clash with those of another containerd; they are removed at the end.
 """
 
+import base64
 import ctypes
 import dataclasses
 import fcntl
@@ -171,19 +172,19 @@ class Containerd:
             if not text:
                 return None  # removed since it was listed
             info = json.loads(text)
-            labels = info.get("Labels") or {}
-            metadata = re.search(r'"Attempt":(\d+)|"attempt":(\d+)', json.dumps(info.get("Extensions") or {}))
-            attempt = int(next(filter(None, metadata.groups()))) if metadata else 0
-            for key, value in (info.get("Spec", {}).get("annotations") or {}).items():
-                if key == "io.kubernetes.container.restartCount":
-                    attempt = int(value)
+            # The annotations that containerd's CRI adds cover pods whose maker set no kubelet labels.
+            known = {**(info.get("Spec", {}).get("annotations") or {}), **(info.get("Labels") or {})}
+
+            def first(*keys):
+                return next((known[key] for key in keys if key in known), "")
+
             self._details[identity] = {
-                "kind": labels.get("io.cri-containerd.kind", "container"),
-                "namespace": labels.get("io.kubernetes.pod.namespace", ""),
-                "pod": labels.get("io.kubernetes.pod.name", ""),
-                "uid": labels.get("io.kubernetes.pod.uid", ""),
-                "name": labels.get("io.kubernetes.container.name", ""),
-                "attempt": attempt,
+                "kind": first("io.cri-containerd.kind") or "container",
+                "namespace": first("io.kubernetes.pod.namespace", "io.kubernetes.cri.sandbox-namespace"),
+                "pod": first("io.kubernetes.pod.name", "io.kubernetes.cri.sandbox-name"),
+                "uid": first("io.kubernetes.pod.uid", "io.kubernetes.cri.sandbox-uid"),
+                "name": first("io.kubernetes.container.name", "io.kubernetes.cri.container-name"),
+                "attempt": attempt_of(info.get("Extensions") or {}),
             }
         return self._details[identity]
 
@@ -264,6 +265,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "{self._snapshotter}"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      Root = "{d}/runc"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{d}/cni"
@@ -276,10 +281,22 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   disable_apparmor = true
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+      Root = "{d}/runc"
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["/usr/lib/cni"]
     conf_dir = "{d}/cni"
 """
+
+
+def attempt_of(extensions):
+    """The attempt in CRI's metadata of a container or sandbox, which containerd keeps as JSON."""
+    for extension in extensions.values():
+        config = json.loads(base64.b64decode(extension.get("value", ""))).get("Metadata", {}).get("Config", {})
+        return config.get("metadata", {}).get("attempt", 0)
+    return 0
 
 
 def images_directory():
@@ -461,6 +478,15 @@ def adopt_orphans():
     """Makes this process the parent of descendants whose own parent ended, so that `descendants` misses none."""
     pr_set_child_subreaper = 36
     ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+def reap():
+    """Collects adopted children that ended. Only when nothing waits for a child of its own."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def mounts_below(directory):
