@@ -58,6 +58,7 @@ Task<void> PodWorker::Run() {
   } catch (...) {
     stopped = std::current_exception();
   }
+  co_await async::kDeafToCancellation;
   starts_.Cancel();
   others_.Cancel();
   co_await starts_.Join();

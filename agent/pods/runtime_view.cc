@@ -124,6 +124,7 @@ Task<void> RuntimeView::Run() {
   } catch (...) {
     stopped = std::current_exception();
   }
+  co_await async::kDeafToCancellation;
   scope_.Cancel();
   co_await scope_.Join();
   std::rethrow_exception(stopped);

@@ -83,6 +83,7 @@ Task<void> Supervisor::Run() {
   } catch (...) {
     stopped = std::current_exception();
   }
+  co_await async::kDeafToCancellation;
   pulls_scope_.Cancel();
   workers_scope_.Cancel();
   co_await pulls_scope_.Join();
