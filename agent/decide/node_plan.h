@@ -24,7 +24,11 @@ struct Workload {
   bool images_present = false;      // every image of this template is on the node
   std::uint32_t next_sequence = 0;  // of the pod that would be made now
   corev1::Pod next_pod;             // that pod
+  corev1::PodSpec placement_spec;   // the template as written: next_pod is pinned to this node already
 };
+
+// Every daemon pod tolerates the taint that keeps ordinary pods away (design: the Node's own taint).
+void TolerateOwnTaint(corev1::PodSpec& spec);
 
 // A pod that has a worker, or that was found in the runtime with our labels.
 struct KnownPod {

@@ -37,6 +37,7 @@ Supervisor::Hosted FromDaemonSet(const manifests::StaticDaemonSet& source) {
   hosted.workload.namespace_ = source.object.metadata().namespace_();
   hosted.workload.name = source.object.metadata().name();
   hosted.workload.template_hash = decide::TemplateHash(source.object.spec().template_());
+  hosted.workload.placement_spec = source.object.spec().template_().spec();
   hosted.workload.on_delete = source.object.spec().updatestrategy().type() == "OnDelete";
   return hosted;
 }
@@ -49,6 +50,7 @@ Supervisor::Hosted FromPod(const manifests::StaticPod& source) {
   hosted.workload.namespace_ = source.object.metadata().namespace_();
   hosted.workload.name = source.object.metadata().name();
   hosted.workload.template_hash = HashOf(source.object);
+  hosted.workload.placement_spec = source.object.spec();
   hosted.workload.next_pod = source.object;
   // A changed file is another pod, under another UID, so that old and new are never taken for each other (LC-06).
   hosted.workload.next_pod.mutable_metadata()->set_uid(
@@ -118,13 +120,20 @@ void Supervisor::RuntimeChanged(const std::string& pod_uid) {
   }
 }
 
+corev1::Pod Supervisor::MakePod(const Hosted& hosted, std::uint32_t sequence) const {
+  if (hosted.workload.kind == Workload::Kind::kPod) return hosted.workload.next_pod;
+  corev1::Pod pod = decide::MakeDaemonPod(hosted.daemon_set, services_.node().metadata().name(), sequence);
+  decide::TolerateOwnTaint(*pod.mutable_spec());
+  return pod;
+}
+
 void Supervisor::RefreshNextPod(Hosted& hosted) {
   Workload& workload = hosted.workload;
   if (workload.kind != Workload::Kind::kDaemonSet) return;
   const std::uint32_t sequence = next_sequence_[workload.uid];
   if (workload.next_pod.has_metadata() && workload.next_sequence == sequence) return;
   workload.next_sequence = sequence;
-  workload.next_pod = decide::MakeDaemonPod(hosted.daemon_set, services_.node().metadata().name(), sequence);
+  workload.next_pod = MakePod(hosted, sequence);
 }
 
 std::vector<KnownPod> Supervisor::KnownPods(const std::vector<Workload>& workloads) {
@@ -185,9 +194,7 @@ void Supervisor::Reconcile() {
     const Hosted& hosted = workloads_[adopt.workload];
     const decide::ObservedPod* observed = services_.view.Find(adopt.uid);
     if (!observed) continue;
-    corev1::Pod pod = hosted.workload.kind == Workload::Kind::kDaemonSet
-                          ? decide::MakeDaemonPod(hosted.daemon_set, services_.node().metadata().name(), adopt.sequence)
-                          : hosted.workload.next_pod;
+    corev1::Pod pod = MakePod(hosted, adopt.sequence);
     if (pod.metadata().uid() != adopt.uid) {
       // The node's name or the way of naming changed since: the pod cannot be told from another one any more.
       Stop(adopt.uid, "its identity does not follow from its DaemonSet any more");

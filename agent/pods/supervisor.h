@@ -45,6 +45,7 @@ class Supervisor {
  private:
   void Reconcile();
   std::vector<decide::KnownPod> KnownPods(const std::vector<decide::Workload>& workloads);
+  corev1::Pod MakePod(const Hosted& hosted, std::uint32_t sequence) const;
   void RefreshNextPod(Hosted& hosted);
   void StartWorker(PodIdentity identity, corev1::Pod pod);
   void Stop(const std::string& uid, const std::string& reason);
@@ -60,7 +61,6 @@ class Supervisor {
   std::vector<Hosted> workloads_;
   bool complete_ = false;
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;
-  // Pods found in the runtime without a worker: owner as written on the sandbox, spec as far as the runtime knows it.
   std::map<std::string, std::uint32_t> next_sequence_;  // by owner UID
   std::map<std::string, std::string> pulls_;            // by owner UID: the template hash being pulled
   std::map<std::string, std::string> pulled_;           // by owner UID: the template hash whose images are present

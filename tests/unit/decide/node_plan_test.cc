@@ -29,6 +29,7 @@ class NodePlanTest : public ::testing::Test {
     workload.next_pod = testing::MakePod({"main"});
     workload.next_pod.mutable_metadata()->set_name(name + "-abcde");
     workload.next_pod.mutable_metadata()->set_uid("pod-of-" + name);
+    workload.placement_spec = workload.next_pod.spec();
     return workload;
   }
   void RequestCpu(Workload& workload, const std::string& cpu) {
@@ -86,7 +87,7 @@ TEST_F(NodePlanTest, AdoptsAPodWhoseHashHasAnotherVersion) {
 // PL-06
 TEST_F(NodePlanTest, ALabelThatNoLongerMatchesStopsThePodAndSaysWhy) {
   workloads = {MakeWorkload("a")};
-  (*workloads[0].next_pod.mutable_spec()->mutable_nodeselector())["disk"] = "hdd";
+  (*workloads[0].placement_spec.mutable_nodeselector())["disk"] = "hdd";
   pods = {MakeKnown(workloads[0], "p")};
   const NodePlan plan = Plan();
   ASSERT_THAT(plan.stops, SizeIs(1));
@@ -108,6 +109,14 @@ TEST_F(NodePlanTest, ANewNoScheduleTaintBlocksStartsOnly) {
   plan = Plan();
   ASSERT_THAT(plan.stops, SizeIs(1));
   EXPECT_EQ(plan.stops[0].uid, "p");
+}
+
+TEST_F(NodePlanTest, DaemonPodsTolerateTheTaintThatKeepsOthersAway) {
+  auto* taint = node.mutable_spec()->add_taints();
+  taint->set_key("daemonsetd.dev/daemonsets-only");
+  taint->set_effect("NoSchedule");
+  workloads = {MakeWorkload("a")};
+  EXPECT_THAT(Plan().starts, SizeIs(1));
 }
 
 TEST_F(NodePlanTest, StaticPodsRunOnTaintedNodes) {
