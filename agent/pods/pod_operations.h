@@ -4,6 +4,7 @@
 #include <string>
 
 #include "agent/decide/pod_plan.h"
+#include "agent/pods/env.h"
 #include "agent/pods/pod_identity.h"
 #include "agent/pods/pod_services.h"
 
@@ -37,6 +38,11 @@ class PodOperations {
   Task<Outcome> Remove(decide::RemoveSandbox action);
   Task<Outcome> TearDown();
   Task<void> Refresh(std::string container_id, std::string sandbox_id);
+  Task<void> RemoveFiles(std::vector<std::string> files);
+  PodFacts Facts() const;
+  cri::v1::PodSandboxConfig SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const;
+  std::string SandboxOf(const std::string& container_id) const;
+  std::vector<std::string> LogFilesOf(const std::string& container_id) const;
 
   PodServices& services_;
   const PodIdentity& identity_;

@@ -21,6 +21,7 @@ struct PodSettings {
   Nanoseconds runtime_request_timeout = std::chrono::minutes(2);
   Nanoseconds image_pull_timeout = std::chrono::minutes(30);
   std::string cgroup_root;    // parent of the pods' cgroups; empty: the runtime's default
+  std::string cluster_domain = "cluster.local";
   std::string seccomp_root;   // of Localhost profiles
   bool seccomp_default = false;
   std::int64_t node_memory = 0;  // bytes
