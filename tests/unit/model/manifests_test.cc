@@ -3,11 +3,11 @@
 #include <google/protobuf/util/time_util.h>
 #include <gtest/gtest.h>
 
-#include <boost/beast/core/detail/base64.hpp>
 #include <boost/json.hpp>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "agent/model/defaulting.h"
 #include "agent/model/validation.h"
@@ -125,11 +125,25 @@ class AnswerReader {
   }
 };
 
+std::string DecodeBase64(std::string_view text) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string bytes;
+  unsigned bits = 0;
+  int count = 0;
+  for (const char c : text.substr(0, text.find('='))) {
+    bits = bits << 6 | static_cast<unsigned>(kDigits.find(c) & 63);
+    count += 6;
+    if (count >= 8) {
+      count -= 8;
+      bytes += static_cast<char>(bits >> count & 0xff);
+    }
+  }
+  return bytes;
+}
+
 // The API server's binary form: 4 bytes of magic, then the object in an envelope.
 appsv1::DaemonSet DecodeProtobuf(const boost::json::string& text) {
-  namespace base64 = boost::beast::detail::base64;
-  std::string bytes(base64::decoded_size(text.size()), '\0');
-  bytes.resize(base64::decode(bytes.data(), text.data(), text.size()).first);
+  const std::string bytes = DecodeBase64(text);
   ::k8s::io::apimachinery::pkg::runtime::Unknown envelope;
   appsv1::DaemonSet daemon_set;
   if (!bytes.starts_with(std::string("k8s\0", 4)) || !envelope.ParseFromString(bytes.substr(4)) ||
