@@ -28,8 +28,6 @@ struct SandboxInputs {
   std::string config_source;     // "file", "api"; empty: no annotation
   std::string config_seen;       // RFC 3339; empty: no annotation
   std::string config_hash;       // empty: no annotation
-  std::string template_hash;     // empty: no annotation
-  std::optional<std::uint32_t> sequence;
 };
 
 // What the steps before creation found out about a container. Command and args are already expanded.
@@ -62,6 +60,7 @@ std::string PodHostname(const corev1::Pod& pod, const std::string& cluster_domai
 // longer than the kernel's 64 characters, a Localhost profile that leaves its directory.
 Status CheckSupported(const corev1::Pod& pod, const SandboxInputs& inputs);
 
+// Who owns the pod is not written here: pods/pod_identity.h adds those annotations and reads them again.
 ::runtime::v1::PodSandboxConfig ToSandboxConfig(const corev1::Pod& pod, const SandboxInputs& inputs);
 
 // `container` is one of the pod's containers or init containers.

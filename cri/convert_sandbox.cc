@@ -57,16 +57,6 @@ void AddAnnotations(const corev1::Pod& pod, const SandboxInputs& inputs,
   set_if_given(decide::kConfigSourceAnnotation, inputs.config_source);
   set_if_given(decide::kConfigSeenAnnotation, inputs.config_seen);
   set_if_given(decide::kConfigHashAnnotation, inputs.config_hash);
-  set_if_given(decide::kTemplateHashAnnotation, inputs.template_hash);
-  if (inputs.sequence) annotations[decide::kSequenceAnnotation] = fmt::to_string(*inputs.sequence);
-
-  const metav1::OwnerReference* owner = nullptr;
-  for (const metav1::OwnerReference& reference : pod.metadata().ownerreferences()) {
-    if (reference.controller() && reference.kind() == "DaemonSet") owner = &reference;
-  }
-  annotations[decide::kOwnerKindAnnotation] = owner != nullptr ? "DaemonSet" : "Pod";
-  annotations[decide::kOwnerNameAnnotation] = owner != nullptr ? owner->name() : pod.metadata().name();
-  annotations[decide::kOwnerUidAnnotation] = owner != nullptr ? owner->uid() : pod.metadata().uid();
 }
 
 // The cgroup rules for one amount of resources: as if a single container had it.
