@@ -2,11 +2,11 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <google/protobuf/util/json_util.h>
 
 #include "agent/decide/daemon_pod.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/resources.h"
-#include "agent/model/codec.h"
 #include "cri/convert.h"
 #include "cri/convert_security.h"
 
@@ -61,8 +61,10 @@ void SetResources(const corev1::Pod& pod, const corev1::Container& container, co
 std::string PortsText(const corev1::Container& container) {
   std::string text = "[";
   for (const corev1::ContainerPort& port : container.ports()) {
-    if (text.size() > 1) text += ",";
-    text += model::EncodeJson(port);
+    // Protobuf's own JSON is Kubernetes' for a message of plain fields like this one.
+    std::string object;
+    if (!google::protobuf::util::MessageToJsonString(port, &object).ok()) continue;  // not UTF-8: validation refused it
+    text += (text.size() > 1 ? "," : "") + object;
   }
   return text + "]";
 }
