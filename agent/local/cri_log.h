@@ -1,5 +1,5 @@
-// The CRI log format: "2026-11-25T00:18:32.123456789Z stdout F text", one record a line. A record tagged P is a piece of
-// a longer line; the record tagged F ends it (cri-api, "logging"; containerd splits at 16 KiB).
+// The CRI log format: "2026-11-25T00:18:32.123456789Z stdout F text", one record a line. A record tagged P is a piece
+// of a longer line; the record tagged F ends it (cri-api, "logging"; containerd splits at 16 KiB).
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct LogRecord {
 std::optional<LogRecord> ParseLogRecord(std::string_view line);
 
 struct LogFormat {
-  bool timestamps = false;            // each line begins with its first record's time
+  bool timestamps = false;             // each line begins with its first record's time
   std::optional<WallTime> not_before;  // lines whose first record is older are left out
 };
 
@@ -51,7 +51,7 @@ class LogJoiner {
   void Emit(std::string_view time, std::string_view text, std::string& out) const;
 
   LogFormat format_;
-  std::string rest_;                                           // bytes of a record without its line end yet
+  std::string rest_;                                     // bytes of a record without its line end yet
   std::map<std::string, Pending, std::less<>> pending_;  // by stream
 };
 

@@ -139,11 +139,11 @@ Result<LogReader::Chunk> LogReader::Read() {
       chunk.at_end = true;
       return chunk;
     }
-    bool settled = true;
-    auto more = LookForSuccessor(settled);
+    chunk.settled = true;
+    auto more = LookForSuccessor(chunk.settled);
     if (!more) return more.error();
     if (*more) continue;
-    chunk.at_end = settled;
+    chunk.at_end = true;
     return chunk;
   }
 }

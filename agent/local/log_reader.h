@@ -28,8 +28,9 @@ class LogReader {
   ~LogReader();
 
   struct Chunk {
-    std::string text;     // whole lines
+    std::string text;     // whole lines; may be empty before the end too
     bool at_end = false;  // nothing more for now; when following, ask again later
+    bool settled = true;  // no successor of this file is waiting to be read
   };
   // At most about 64 KiB of the file. After a rotation the old file is read to its end twice, one call apart, because
   // the runtime writes there until it has opened the new one.

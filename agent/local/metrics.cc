@@ -152,7 +152,8 @@ std::string RenderProcessMetrics(const std::string& proc) {
       std::istringstream lines(ReadText(std::filesystem::path(proc) / "stat"));
       for (std::string line; std::getline(lines, line);) {
         if (!line.starts_with("btime ")) continue;
-        text.Family("process_start_time_seconds", "gauge", "Start time of the process since the Unix epoch in seconds.");
+        text.Family("process_start_time_seconds", "gauge",
+                    "Start time of the process since the Unix epoch in seconds.");
         text.Sample("process_start_time_seconds", {}, ToNumber(std::string_view(line).substr(6)) + value(22) / ticks);
         break;
       }

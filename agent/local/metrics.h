@@ -1,5 +1,5 @@
-// Counters, gauges and histograms in Prometheus' text format (version 0.0.4). No global: the agent owns one Registry and
-// hands out references to its metrics, which live as long as it does. Everything on the loop thread.
+// Counters, gauges and histograms in Prometheus' text format (version 0.0.4). No global: the agent owns one Registry
+// and hands out references to its metrics, which live as long as it does. Everything on the loop thread.
 #pragma once
 
 #include <cstdint>

@@ -14,9 +14,9 @@
 namespace daemonsetd::local {
 namespace {
 
-constexpr std::array<std::string_view, 13> kPaths = {"/v1/status", "/v1/daemonsets", "/v1/pods",  "/v1/node", "/v1/explain",
-                                                     "/v1/version", "/v1/logs",      "/pods",     "/healthz", "/livez",
-                                                     "/readyz",     "/metrics",      "/configz"};
+constexpr std::array<std::string_view, 13> kPaths = {
+    "/v1/status", "/v1/daemonsets", "/v1/pods", "/v1/node", "/v1/explain", "/v1/version", "/v1/logs",
+    "/pods",      "/healthz",       "/livez",   "/readyz",  "/metrics",    "/configz"};
 constexpr char kTextType[] = "text/plain; charset=utf-8";
 
 int HexDigit(char c) {
@@ -36,7 +36,8 @@ Result<std::string> Decode(std::string_view text, bool query) {
     } else {
       const int high = i + 2 < text.size() ? HexDigit(text[i + 1]) : -1;
       const int low = i + 2 < text.size() ? HexDigit(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return Error(ErrorKind::kInvalid, "a % in the request's target is not followed by two hex digits");
+      if (high < 0 || low < 0)
+        return Error(ErrorKind::kInvalid, "a % in the request's target is not followed by two hex digits");
       decoded += static_cast<char>(high * 16 + low);
       i += 2;
     }
@@ -86,7 +87,8 @@ Route RouteResource(const Target& target, Resource resource, bool selectable, co
 }
 
 Route RouteLogs(const Target& target, const RouteSources& sources) {
-  static constexpr char kHint[] = "for example /v1/logs?namespace=default&pod=agent-x7k2p&container=agent&tail=20&follow=true";
+  static constexpr char kHint[] =
+      "for example /v1/logs?namespace=default&pod=agent-x7k2p&container=agent&tail=20&follow=true";
   if (auto refused = RefuseUnknown(
           target, {"namespace", "pod", "container", "tail", "follow", "previous", "since", "timestamps"})) {
     return *refused;
@@ -135,7 +137,8 @@ Route RouteHealth(const Target& target, const RouteSources& sources) {
   // A request that is answered at all proves that the loop turns.
   std::vector<HealthCheck> checks = {{"loop", true, ""}};
   const std::string name = target.path.substr(1);
-  if (name == "readyz") checks.insert(checks.end(), sources.snapshot.readiness.begin(), sources.snapshot.readiness.end());
+  if (name == "readyz")
+    checks.insert(checks.end(), sources.snapshot.readiness.begin(), sources.snapshot.readiness.end());
   const bool passed = std::all_of(checks.begin(), checks.end(), [](const HealthCheck& check) { return check.passed; });
   Answer answer;
   answer.status = passed ? 200 : 503;

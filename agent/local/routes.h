@@ -51,7 +51,7 @@ using Route = std::variant<Answer, WatchRoute, LogsRoute>;
 struct RouteSources {
   const Snapshot& snapshot;
   WallTime now;
-  std::string_view configz;                        // JSON
+  std::string_view configz;                          // JSON
   const std::function<std::string()>& metrics_text;  // what the agent measures, Prometheus' text form
 };
 

@@ -104,14 +104,17 @@ std::string RenderChanges(const Snapshot& snapshot, Resource resource, const Sel
   return lines;
 }
 
-std::string RenderPodList(const Snapshot& snapshot) { return model::EncodeJson(snapshot.pod_list, "v1", "PodList") + "\n"; }
+std::string RenderPodList(const Snapshot& snapshot) {
+  return model::EncodeJson(snapshot.pod_list, "v1", "PodList") + "\n";
+}
 
 std::string RenderChecks(std::string_view endpoint, const std::vector<HealthCheck>& checks) {
   std::string text;
   bool passed = true;
   for (const HealthCheck& check : checks) {
     passed = passed && check.passed;
-    text += check.passed ? fmt::format("[+]{} ok\n", check.name) : fmt::format("[-]{} failed: {}\n", check.name, check.detail);
+    text += check.passed ? fmt::format("[+]{} ok\n", check.name)
+                         : fmt::format("[-]{} failed: {}\n", check.name, check.detail);
   }
   return text + fmt::format("{} check {}\n", endpoint, passed ? "passed" : "failed");
 }

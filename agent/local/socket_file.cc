@@ -96,7 +96,8 @@ Result<int> ListenOn(const std::string& path, const std::string& group) {
   std::error_code error;
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   std::filesystem::create_directories(parent, error);
-  if (error) return Error(ErrorKind::kFatal, fmt::format("cannot make directory {}: {}", parent.string(), error.message()));
+  if (error)
+    return Error(ErrorKind::kFatal, fmt::format("cannot make directory {}: {}", parent.string(), error.message()));
 
   DAEMONSETD_RETURN_IF_ERROR(RemoveStale(path, address));
 

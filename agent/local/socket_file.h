@@ -7,8 +7,8 @@
 
 namespace daemonsetd::local {
 
-// A bound and listening, non-blocking socket; the caller owns the descriptor. The file is 0660 from its first moment on.
-// kExists: somebody listens there already. kInvalid: the path is too long or is no socket. kFatal: anything else.
+// A bound and listening, non-blocking socket; the caller owns the descriptor. The file is 0660 from its first moment
+// on. kExists: somebody listens there already. kInvalid: the path is too long or is no socket. kFatal: anything else.
 Result<int> ListenOn(const std::string& path, const std::string& group);
 
 // Tells the file that we made from one that a successor put in its place.

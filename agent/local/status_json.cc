@@ -24,7 +24,8 @@ std::string ToJson(const google::protobuf::Message& message, bool indent) {
     message.SerializePartialToCodedStream(&stream);
   }
   const std::unique_ptr<google::protobuf::util::TypeResolver> resolver(
-      google::protobuf::util::NewTypeResolverForDescriptorPool(kTypeUrlPrefix, message.GetDescriptor()->file()->pool()));
+      google::protobuf::util::NewTypeResolverForDescriptorPool(kTypeUrlPrefix,
+                                                               message.GetDescriptor()->file()->pool()));
   google::protobuf::util::JsonPrintOptions options;
   options.always_print_primitive_fields = true;
   options.add_whitespace = indent;

@@ -15,7 +15,8 @@ namespace statusv1 = ::daemonsetd::status::v1;
 
 namespace daemonsetd::local {
 
-// lowerCamel names, default values printed. One line without a line end, or indented with a line end after the last brace.
+// lowerCamel names, default values printed. One line without a line end, or indented with a line end after the last
+// brace.
 std::string ToJson(const google::protobuf::Message& message, bool indent = false);
 
 // Fields that this version does not know are ignored: agent and daemonsetctl may be of different versions. kInvalid.
