@@ -8,7 +8,7 @@ namespace daemonsetd::async {
 class SystemTimeline final : public Timeline {
  public:
   Now Read() const override;
-  Task<void> SleepUntil(MonoTime when) override;
+  std::unique_ptr<Alarm> SetAlarm(Executor executor, MonoTime when, std::function<void()> ring) override;
 };
 
 }  // namespace daemonsetd::async

@@ -1,14 +1,12 @@
 // Owns running coroutines: nothing that a scope started outlives it. Cancel, then wait for what you cancelled.
+// Everything on the loop thread.
 #pragma once
 
 #include <functional>
-#include <list>
+#include <memory>
 #include <string>
 
 #include "agent/async/task.h"
-
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 namespace daemonsetd::async {
 
@@ -20,28 +18,25 @@ class TaskScope {
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
 
+  // Starts `task` on a later turn of the loop; a task that is cancelled before that never runs.
   // `name` appears in logs when the task ends by an exception other than cancellation, which aborts the process.
-  // `on_end`, if any, is called on the loop after the task ended, cancelled or not.
+  // `on_end`, if any, is called on the loop after the task ended and left the scope, cancelled or not.
   void Spawn(std::string name, Task<void> task, std::function<void()> on_end = nullptr);
 
-  // Asks every running task to stop. Tasks spawned later are not affected.
+  // Asks every running task to stop; they learn of it on a later turn of the loop. Tasks spawned later are not
+  // affected.
   void Cancel();
 
   // Completes when no task runs. Not interrupted by cancellation of the caller: what was started is waited for.
+  // A caller that is cancelled already awaits kDeafToCancellation (task.h) first, as for any clean-up.
   Task<void> Join();
 
-  bool empty() const { return running_.empty(); }
-  std::size_t size() const { return running_.size(); }
+  bool empty() const { return size() == 0; }
+  std::size_t size() const;
 
  private:
-  struct Running {
-    std::string name;
-    boost::asio::cancellation_signal cancel;
-  };
-
-  Executor executor_;
-  std::list<Running> running_;
-  boost::asio::steady_timer drained_;
+  struct State;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace daemonsetd::async

@@ -25,6 +25,7 @@ std::string_view ToString(ErrorKind kind);
 
 class [[nodiscard]] Error {
  public:
+  Error() : Error(ErrorKind::kFatal, "no error") {}  // Boost.System wants one for result::error() of a success
   Error(ErrorKind kind, std::string message) : kind_(kind), message_(std::move(message)) {}
 
   ErrorKind kind() const { return kind_; }
