@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "agent/config/duration.h"
 #include "agent/config/reference.h"
@@ -155,10 +156,13 @@ LoadResult Build(const std::vector<Layer>& layers, const std::vector<Override>& 
     const auto layer = std::find_if(layers.begin(), layers.end(), [&](const Layer& l) { return l.file == source; });
     return layer - layers.begin();
   };
-  std::stable_sort(result.errors.begin(), result.errors.end(),
-                   [&](const model::DecodeError& a, const model::DecodeError& b) {
-                     return std::pair(rank(a.file), a.line) < std::pair(rank(b.file), b.line);
-                   });
+  std::multimap<std::pair<std::ptrdiff_t, int>, model::DecodeError> ordered;
+  for (model::DecodeError& error : result.errors) {
+    const std::pair place(rank(error.file), error.line);
+    ordered.emplace(place, std::move(error));
+  }
+  result.errors.clear();
+  for (auto& [place, error] : ordered) result.errors.push_back(std::move(error));
   if (!result.errors.empty()) return result;
 
   Config config{.message = std::move(merged.message)};

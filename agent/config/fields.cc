@@ -10,7 +10,7 @@ namespace daemonsetd::config {
 namespace {
 
 using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
+using ProtoMessage = google::protobuf::Message;
 using google::protobuf::Reflection;
 
 struct Split {
@@ -23,35 +23,35 @@ Split SplitPath(std::string_view path) {
   return {.outer = std::string(path.substr(0, dot)), .name = std::string(path.substr(dot + 1))};
 }
 
-const FieldDescriptor& FieldOf(const Message& message, const std::string& name) {
+const FieldDescriptor& FieldOf(const ProtoMessage& message, const std::string& name) {
   const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(name);
   if (field == nullptr) throw std::logic_error("no configuration key is called " + name);
   return *field;
 }
 
-const Message& HolderOf(const Message& message, const Split& split) {
+const ProtoMessage& HolderOf(const ProtoMessage& message, const Split& split) {
   if (split.outer.empty()) return message;
   return message.GetReflection()->GetMessage(message, &FieldOf(message, split.outer));
 }
-Message& MutableHolderOf(Message& message, const Split& split) {
+ProtoMessage& MutableHolderOf(ProtoMessage& message, const Split& split) {
   if (split.outer.empty()) return message;
   return *message.GetReflection()->MutableMessage(&message, &FieldOf(message, split.outer));
 }
 
 }  // namespace
 
-bool IsSet(const config::Message& message, std::string_view path) {
+bool IsSet(const Message& message, std::string_view path) {
   const Split split = SplitPath(path);
-  const Message& holder = HolderOf(message, split);
+  const ProtoMessage& holder = HolderOf(message, split);
   const FieldDescriptor& field = FieldOf(holder, split.name);
   if (field.is_repeated()) return holder.GetReflection()->FieldSize(holder, &field) > 0;
   return holder.GetReflection()->HasField(holder, &field);
 }
 
-std::string ScalarText(const config::Message& message, std::string_view path) {
+std::string ScalarText(const Message& message, std::string_view path) {
   if (!IsSet(message, path)) return "";
   const Split split = SplitPath(path);
-  const Message& holder = HolderOf(message, split);
+  const ProtoMessage& holder = HolderOf(message, split);
   const FieldDescriptor& field = FieldOf(holder, split.name);
   const Reflection& reflection = *holder.GetReflection();
   switch (field.cpp_type()) {
@@ -62,9 +62,9 @@ std::string ScalarText(const config::Message& message, std::string_view path) {
   }
 }
 
-void SetScalar(config::Message& message, std::string_view path, std::string_view text) {
+void SetScalar(Message& message, std::string_view path, std::string_view text) {
   const Split split = SplitPath(path);
-  Message& holder = MutableHolderOf(message, split);
+  ProtoMessage& holder = MutableHolderOf(message, split);
   const FieldDescriptor& field = FieldOf(holder, split.name);
   const Reflection& reflection = *holder.GetReflection();
   switch (field.cpp_type()) {
@@ -83,13 +83,13 @@ void SetScalar(config::Message& message, std::string_view path, std::string_view
   }
 }
 
-void CopyKey(const config::Message& from, config::Message& to, std::string_view path) {
+void CopyKey(const Message& from, Message& to, std::string_view path) {
   const Split split = SplitPath(path);
-  const Message& source = HolderOf(from, split);
-  Message& target = MutableHolderOf(to, split);
+  const ProtoMessage& source = HolderOf(from, split);
+  ProtoMessage& target = MutableHolderOf(to, split);
   const FieldDescriptor& field = FieldOf(source, split.name);
   // Only this key is kept in the copy, so that merging it in touches nothing else.
-  const std::unique_ptr<Message> only(source.New());
+  const std::unique_ptr<ProtoMessage> only(source.New());
   only->CopyFrom(source);
   std::vector<const FieldDescriptor*> present;
   only->GetReflection()->ListFields(*only, &present);
@@ -100,10 +100,10 @@ void CopyKey(const config::Message& from, config::Message& to, std::string_view 
   target.MergeFrom(*only);
 }
 
-bool SameValue(const config::Message& a, const config::Message& b, std::string_view path) {
+bool SameValue(const Message& a, const Message& b, std::string_view path) {
   const Split split = SplitPath(path);
-  const Message& left = HolderOf(a, split);
-  const Message& right = HolderOf(b, split);
+  const ProtoMessage& left = HolderOf(a, split);
+  const ProtoMessage& right = HolderOf(b, split);
   google::protobuf::util::MessageDifferencer differencer;
   const std::vector<const FieldDescriptor*> only{&FieldOf(left, split.name)};
   return differencer.CompareWithFields(left, right, only, only);
