@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -28,8 +29,10 @@ class Quantity {
   static Quantity FromBytes(std::int64_t bytes);  // prints with binary suffixes
 
   std::string Canonical() const;
-  std::int64_t Value() const;       // rounded up
-  std::int64_t MilliValue() const;  // rounded up
+  // Both round up. A number that int64 cannot hold comes out as in the reference, zero or the lowest 64 bits of the true
+  // value: ask Compare where it matters. Binary suffixes are capped at 2^63-1 when parsed.
+  std::int64_t Value() const;
+  std::int64_t MilliValue() const;
   bool IsZero() const;
   int Sign() const;  // -1, 0, 1
   int Compare(const Quantity& other) const;
@@ -40,8 +43,24 @@ class Quantity {
   resourcev1::Quantity ToMessage() const;
 
  private:
-  struct Impl;
-  Impl* impl_;  // replace freely: only the public functions are the contract
+  enum class Format : std::uint8_t { kDecimalSi, kBinarySi, kDecimalExponent };
+  struct Suffix;
+  struct BigDecimal;
+
+  Quantity(std::int64_t mantissa, int scale, Format format);
+  static const Suffix* FindSuffix(std::string_view text);
+  static Quantity ParseBig(bool negative, const std::string& digits, int fraction_digits,
+                                   const Suffix& suffix);
+  BigDecimal ToBig() const;
+  std::int64_t Scaled(int scale) const;
+  bool AddSmall(std::int64_t mantissa, int scale);
+
+  // mantissa_ × 10^scale_, unless big_ is set, which then holds the number.
+  std::int64_t mantissa_ = 0;
+  int scale_ = 0;
+  Format format_ = Format::kDecimalSi;
+  std::string text_;  // as the user wrote it, when the reference keeps that
+  std::unique_ptr<BigDecimal> big_;
 };
 
 }  // namespace daemonsetd::model
