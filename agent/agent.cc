@@ -1,21 +1,14 @@
 #include "agent/agent.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <csignal>
-#include <cstring>
-#include <filesystem>
-#include <system_error>
+#include <stdexcept>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "agent/base/log.h"
-#include "agent/node/node_facts.h"
+#include "agent/base/version.h"
+#include "agent/node/node_object.h"
 
 namespace daemonsetd {
 namespace {
@@ -26,7 +19,8 @@ constexpr int kBlockingThreads = 2;
 constexpr Nanoseconds kPublishSettle = std::chrono::milliseconds(50);
 
 pods::Directories DirectoriesOf(const config::Message& config) {
-  return {.pod_root = config.podroot(), .log_root = config.logdirectory(),
+  return {.pod_root = config.podroot(),
+          .log_root = config.logdirectory(),
           .container_log_dir = config.containerlogdirectory()};
 }
 
@@ -37,6 +31,32 @@ pods::RuntimeViewSettings ViewSettingsOf(const config::Config& config) {
   return settings;
 }
 
+pods::PullSettings PullSettingsOf(const config::Config& config) {
+  pods::PullSettings settings;
+  settings.parallel = config.message.maxparallelimagepulls();
+  settings.pull_timeout = config.durations.image_pull_timeout;
+  settings.request_timeout = config.durations.runtime_request_timeout;
+  return settings;
+}
+
+pods::PodSettings PodSettingsOf(const config::Config& config, const node::MachineFacts& machine) {
+  pods::PodSettings settings;
+  settings.runtime_request_timeout = config.durations.runtime_request_timeout;
+  settings.cluster_domain = config.message.clusterdomain();
+  settings.seccomp_root = config.message.seccompprofileroot();
+  settings.seccomp_default = config.message.seccompdefault();
+  settings.node_memory = static_cast<std::int64_t>(machine.memory_bytes);
+  return settings;
+}
+
+manifests::SourceOptions SourceOptionsOf(const config::Config& config) {
+  manifests::SourceOptions options;
+  options.directory = config.message.manifestdirectory();
+  options.node_name = config.message.nodename();
+  options.poll_interval = config.durations.file_check_frequency;
+  return options;
+}
+
 local::ServerOptions ServerOptionsOf(const config::Config& config) {
   local::ServerOptions options;
   options.socket_path = config.message.socketpath();
@@ -45,26 +65,169 @@ local::ServerOptions ServerOptionsOf(const config::Config& config) {
   return options;
 }
 
+node::MachineFacts ReadMachine(const config::Message& config) {
+  auto facts = node::ReadMachineFacts("/", config.podroot());
+  if (!facts) throw std::runtime_error("cannot describe this machine: " + facts.error().message());
+  return *facts;
+}
+
 }  // namespace
 
 Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_config)
     : executor_(executor),
       config_(std::move(config)),
       load_config_(std::move(load_config)),
+      machine_(ReadMachine(config_.message)),
+      publish_(executor),
+      runtime_changed_(executor),
       blocking_(kBlockingThreads),
-      runtime_(config_.message.runtimeendpoint(), executor),
+      runtime_(executor, config_.message.runtimeendpoint()),
       starts_(executor, config_.message.maxparallelpodstarts()),
       view_(runtime_, timeline_, executor, ViewSettingsOf(config_),
             [this](const std::string& pod_uid) { RuntimeChanged(pod_uid); }),
-      images_(runtime_, timeline_, executor, config_),
-      volumes_(blocking_, DirectoriesOf(config_.message)),
-      services_{},
+      images_(executor, timeline_, runtime_, PullSettingsOf(config_)),
+      volumes_(DirectoriesOf(config_.message), blocking_),
+      services_{.executor = executor,
+                .timeline = timeline_,
+                .blocking = blocking_,
+                .runtime = runtime_,
+                .view = view_,
+                .images = images_,
+                .volumes = volumes_,
+                .starts = starts_,
+                .directories = DirectoriesOf(config_.message),
+                .limits = {.crash_loop = config_.durations.crash_loop_back_off},
+                .settings = PodSettingsOf(config_, machine_),
+                .node = [this]() -> const corev1::Node& { return node_; },
+                .host_ips = [this] { return machine_.addresses; }},
       supervisor_(services_, [this] { publish_.Notify(); }),
-      manifests_(config_, [this] { ManifestsChanged(); }),
+      manifests_(executor, timeline_, blocking_, SourceOptionsOf(config_),
+                 [this] { supervisor_.SetSources(manifests_.current()); }),
       snapshots_(executor),
-      server_(executor, timeline_, snapshots_, registry_, blocking_, nullptr, ServerOptionsOf(config_)),
-      publish_(executor),
-      runtime_changed_(executor),
-      scope_(executor) {}
+      server_(
+          executor, timeline_, snapshots_, registry_, blocking_,
+          [this](const local::LogRequest& request) {
+            return FindContainerLog(supervisor_, view_, services_.directories, request);
+          },
+          ServerOptionsOf(config_)),
+      scope_(executor) {
+  const Now now = timeline_.Read();
+  facts_.start_time = now.wall;
+  facts_.runtime_since = now.wall;
+  facts_.runtime_endpoint = config_.message.runtimeendpoint();
+  facts_.manifest_directory = config_.message.manifestdirectory();
+  BuildNode();
+}
+
+Status Agent::Open() {
+  DAEMONSETD_RETURN_IF_ERROR(lock_.Take(config_.message.statedirectory()));
+  return server_.Open();
+}
+
+Task<void> Agent::Run() {
+  log::Info("daemonsetd starts", {{"version", BuildVersion().version},
+                                  {"node", config_.message.nodename()},
+                                  {"manifests", config_.message.manifestdirectory()},
+                                  {"runtime", config_.message.runtimeendpoint()}});
+  scope_.Spawn("runtime view", view_.Run());
+  scope_.Spawn("runtime version", IdentifyRuntime());
+  scope_.Spawn("manifests", manifests_.Run());
+  scope_.Spawn("supervisor", supervisor_.Run());
+  scope_.Spawn("local interface", server_.Serve());
+  scope_.Spawn("snapshots", PublishSnapshots());
+  co_await HandleSignals();
+
+  log::Info("daemonsetd stops; containers keep running");
+  co_await async::kDeafToCancellation;
+  // Calls under way are given up at once: what they did is found by the next start.
+  scope_.Cancel();
+  co_await runtime_.Close();
+  co_await images_.Stop();
+  co_await scope_.Join();
+}
+
+Task<void> Agent::HandleSignals() {
+  boost::asio::signal_set signals(executor_, SIGTERM, SIGINT, SIGHUP);
+  for (;;) {
+    const int signal = co_await signals.async_wait(boost::asio::use_awaitable);
+    if (signal != SIGHUP) co_return;
+    Reload();
+  }
+}
+
+void Agent::Reload() {
+  const config::LoadResult loaded = load_config_();
+  if (!loaded.config) {
+    for (const model::DecodeError& error : loaded.errors) {
+      log::Error("the new configuration has an error; the present one stays", {{"err", model::ToString(error)}});
+    }
+    return;
+  }
+  const config::ReloadReport report = config::Reload(config_, *loaded.config);
+  config_ = config::ApplyReload(config_, *loaded.config);
+  const std::string text = report.Text();
+  log::Info("configuration reloaded", {{"changes", text.empty() ? "none" : text}});
+  facts_.warnings.clear();
+  if (report.NeedsRestart()) facts_.warnings.push_back("the configuration changed in part: " + text);
+  log::SetLevel(log::LevelFrom(config_.message.logging().level()));
+  manifests_.set_poll_interval(config_.durations.file_check_frequency);
+  services_.limits.crash_loop = config_.durations.crash_loop_back_off;
+  BuildNode();
+  supervisor_.NodeChanged();
+  publish_.Notify();
+}
+
+void Agent::BuildNode() {
+  node::NodeReport report;
+  report.agent_version = "v" + std::string(BuildVersion().version);
+  if (!facts_.runtime_name.empty()) {
+    report.container_runtime_version = facts_.runtime_name + "://" + facts_.runtime_version;
+  }
+  corev1::NodeCondition ready;
+  ready.set_type("Ready");
+  const bool connected = view_.synced() && view_.last_error().empty();
+  ready.set_status(connected ? "True" : "False");
+  ready.set_reason(connected ? "AgentReady" : "ContainerRuntimeNotReady");
+  ready.set_message(connected ? "daemonsetd is ready" : view_.last_error());
+  const std::int64_t now = std::chrono::floor<Seconds>(timeline_.Read().wall).time_since_epoch().count();
+  ready.mutable_lasttransitiontime()->set_seconds(now);
+  for (const corev1::NodeCondition& old : node_.status().conditions()) {
+    if (old.type() == ready.type() && old.status() == ready.status()) {
+      *ready.mutable_lasttransitiontime() = old.lasttransitiontime();
+    }
+  }
+  report.conditions.push_back(ready);
+  node_ = node::MakeNode(config_.message, machine_, report);
+}
+
+void Agent::RuntimeChanged(const std::string& pod_uid) {
+  supervisor_.RuntimeChanged(pod_uid);
+  if (!pod_uid.empty()) return;
+  facts_.runtime_since = timeline_.Read().wall;
+  BuildNode();
+  runtime_changed_.Notify();
+  publish_.Notify();
+}
+
+Task<void> Agent::IdentifyRuntime() {
+  for (;;) {
+    auto version = co_await runtime_.Version(config_.durations.runtime_request_timeout);
+    if (version) {
+      facts_.runtime_name = version->runtime_name();
+      facts_.runtime_version = version->runtime_version();
+      BuildNode();
+      publish_.Notify();
+    }
+    co_await runtime_changed_.WaitUntil(timeline_, std::nullopt);
+  }
+}
+
+Task<void> Agent::PublishSnapshots() {
+  for (;;) {
+    snapshots_.Publish(BuildSnapshot(supervisor_, view_, manifests_.current(), node_, facts_));
+    co_await publish_.WaitUntil(timeline_, std::nullopt);
+    co_await timeline_.SleepFor(kPublishSettle);
+  }
+}
 
 }  // namespace daemonsetd

@@ -12,10 +12,12 @@
 #include "agent/async/task_scope.h"
 #include "agent/async/wake.h"
 #include "agent/config/config.h"
+#include "agent/file_lock.h"
 #include "agent/local/metrics.h"
 #include "agent/local/server.h"
 #include "agent/local/snapshot_holder.h"
-#include "agent/manifests/manifest_source.h"
+#include "agent/manifests/source.h"
+#include "agent/node/facts.h"
 #include "agent/pods/images.h"
 #include "agent/pods/pod_services.h"
 #include "agent/pods/runtime_view.h"
@@ -41,21 +43,24 @@ class Agent {
 
  private:
   Task<void> HandleSignals();
-  Task<void> Publish();
-  Task<void> WatchRuntime();
+  Task<void> PublishSnapshots();
+  // The runtime's name and version, read again each time it comes back.
+  Task<void> IdentifyRuntime();
   void Reload();
   void BuildNode();
   void RuntimeChanged(const std::string& pod_uid);
-  void ManifestsChanged();
 
   async::Executor executor_;
   config::Config config_;
   LoadConfig load_config_;
   AgentFacts facts_;
+  node::MachineFacts machine_;
   corev1::Node node_;
-  int lock_ = -1;
+  FileLock lock_;
 
   async::SystemTimeline timeline_;
+  async::Wake publish_;
+  async::Wake runtime_changed_;
   async::BlockingPool blocking_;
   cri::GrpcRuntime runtime_;
   async::Semaphore starts_;
@@ -68,8 +73,6 @@ class Agent {
   local::SnapshotHolder snapshots_;
   local::Registry registry_;
   local::Server server_;
-  async::Wake publish_;
-  async::Wake runtime_changed_;
   async::TaskScope scope_;
 };
 

@@ -1,5 +1,6 @@
 // daemonsetd: parse, load the configuration, build the agent, run, exit code.
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include <boost/asio/co_spawn.hpp>
@@ -15,20 +16,12 @@ namespace {
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
-daemonsetd::log::Level LevelOf(const std::string& name) {
-  using daemonsetd::log::Level;
-  if (name == "debug") return Level::kDebug;
-  if (name == "warning") return Level::kWarning;
-  if (name == "error") return Level::kError;
-  return Level::kInfo;
-}
-
 void ConfigureLog(const daemonsetd::config::Config& config) {
   const auto& logging = config.message.logging();
   // systemd sets JOURNAL_STREAM when standard error goes to the journal.
   const bool journald = std::getenv("JOURNAL_STREAM") != nullptr;
   daemonsetd::log::Configure(
-      LevelOf(logging.level()),
+      daemonsetd::log::LevelFrom(logging.level()),
       logging.format() == "json" ? daemonsetd::log::Format::kJson : daemonsetd::log::Format::kText, journald);
 }
 

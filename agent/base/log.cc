@@ -94,6 +94,13 @@ void Write(Level level, std::string_view message, Fields fields) {
 
 }  // namespace
 
+Level LevelFrom(std::string_view name) {
+  if (name == "debug") return Level::kDebug;
+  if (name == "warning") return Level::kWarning;
+  if (name == "error") return Level::kError;
+  return Level::kInfo;
+}
+
 void Configure(Level level, Format format, bool journald) {
   g_format = format;
   g_journald = journald && format == Format::kText;

@@ -30,6 +30,9 @@ struct Field {
 };
 using Fields = std::initializer_list<Field>;
 
+// "debug", "info", "warning" or "error"; anything else is info.
+Level LevelFrom(std::string_view name);
+
 // Start-up only. Lines go to standard error; with `journald`, each carries the "<N>" priority prefix.
 void Configure(Level level, Format format, bool journald);
 void SetLevel(Level level);

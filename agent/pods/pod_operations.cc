@@ -116,7 +116,12 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "CreateContainerConfigError");
 
-  const ImageOutcome image = co_await services_.images.Ensure(pod_, *spec);
+  PullRequest pull;
+  pull.image = spec->image();
+  pull.policy = spec->imagepullpolicy();
+  pull.priority = pod_.spec().priority();
+  pull.sandbox_config = SandboxConfigOf(action.sandbox_id, *paths);
+  const PullOutcome image = co_await services_.images.Ensure(std::move(pull));
   if (!image.status) co_return Failed(image.status.error(), image.reason);
   if (const Status user = cri::CheckRunAsNonRoot(pod_, *spec, image.image); !user) {
     co_return Failed(user.error(), "CreateContainerConfigError");
@@ -141,7 +146,10 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
 
   auto process = MakeProcess(pod_, *spec, facts);
   if (!process) co_return Failed(process.error(), "CreateContainerConfigError");
-  auto mounts = co_await services_.volumes.ContainerMounts(pod_, *spec, process->envs, std::to_string(attempt));
+  MountInputs mount_inputs;
+  mount_inputs.token = std::to_string(attempt);
+  mount_inputs.envs = process->envs;
+  auto mounts = co_await services_.volumes.Mounts(pod_, *spec, std::move(mount_inputs));
   if (!mounts) co_return Failed(mounts.error(), "CreateContainerConfigError");
 
   cri::ContainerInputs inputs;

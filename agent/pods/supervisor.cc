@@ -272,7 +272,10 @@ Task<void> Supervisor::PullImages(std::string uid, corev1::PodSpec spec, std::st
   Backoff backoff(kPullRetry);
   for (std::size_t i = 0; i < containers.size();) {
     if (pulls_[uid] != template_hash) co_return;  // a newer template took its place
-    const ImageOutcome outcome = co_await services_.images.Ensure(containers[i]);
+    PullRequest request;
+    request.image = containers[i].image();
+    request.policy = containers[i].imagepullpolicy();
+    const PullOutcome outcome = co_await services_.images.Ensure(std::move(request));
     if (outcome.status) {
       ++i;
       continue;
