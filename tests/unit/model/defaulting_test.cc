@@ -35,6 +35,44 @@ TEST(DefaultingTest, APodGetsItsRequestsFromItsLimits) {
   EXPECT_EQ(requests.at("memory").string(), "1Gi");
 }
 
+TEST(DefaultingTest, PodLevelRequestsAreThoseOfTheContainersOrElseTheLimits) {
+  corev1::Pod pod = PodWithContainer();
+  auto& spec = *pod.mutable_spec();
+  SetQuantity(*spec.mutable_resources()->mutable_limits(), "cpu", "2");
+  SetQuantity(*spec.mutable_resources()->mutable_limits(), "memory", "1Gi");
+  SetQuantity(*spec.mutable_containers(0)->mutable_resources()->mutable_requests(), "cpu", "300m");
+  auto& sidecar = *spec.add_initcontainers();
+  sidecar.set_restartpolicy("Always");
+  SetQuantity(*sidecar.mutable_resources()->mutable_requests(), "cpu", "100m");
+  SetQuantity(*spec.add_initcontainers()->mutable_resources()->mutable_requests(), "cpu", "350m");
+  SetQuantity(*spec.mutable_containers(0)->mutable_resources()->mutable_limits(), "hugepages-2Mi", "4Mi");
+  SetDefaults(pod);
+  EXPECT_EQ(spec.resources().requests().at("cpu").string(), "450m");  // the init container beside the sidecar
+  EXPECT_EQ(spec.resources().requests().at("memory").string(), "1Gi");
+  EXPECT_EQ(spec.resources().limits().at("hugepages-2Mi").string(), "4Mi");
+  EXPECT_EQ(spec.resources().requests().at("hugepages-2Mi").string(), "4Mi");
+}
+
+TEST(DefaultingTest, PodLevelLimitsAreSetOnlyWhereEveryContainerHasOne) {
+  corev1::Pod pod = PodWithContainer();
+  auto& spec = *pod.mutable_spec();
+  SetQuantity(*spec.mutable_resources()->mutable_requests(), "cpu", "1");
+  SetQuantity(*spec.mutable_containers(0)->mutable_resources()->mutable_limits(), "cpu", "2");
+  SetQuantity(*spec.mutable_containers(0)->mutable_resources()->mutable_limits(), "memory", "1Gi");
+  auto& other = *spec.add_containers();
+  SetQuantity(*other.mutable_resources()->mutable_limits(), "cpu", "500m");
+  SetDefaults(pod);
+  EXPECT_EQ(spec.resources().limits().at("cpu").string(), "2500m");
+  EXPECT_FALSE(spec.resources().limits().contains("memory"));
+}
+
+TEST(DefaultingTest, APodWithoutPodLevelResourcesGetsNone) {
+  corev1::Pod pod = PodWithContainer();
+  SetQuantity(*pod.mutable_spec()->mutable_containers(0)->mutable_resources()->mutable_limits(), "cpu", "2");
+  SetDefaults(pod);
+  EXPECT_FALSE(pod.spec().has_resources());
+}
+
 TEST(DefaultingTest, ATemplateKeepsTheRequestsThatItsAuthorWrote) {
   appsv1::DaemonSet daemon_set;
   auto& spec = *daemon_set.mutable_spec()->mutable_template_()->mutable_spec();
