@@ -340,6 +340,7 @@ void SetDefaults(corev1::Pod& pod) {
   SetPodSpecDefaults(spec);
   SetRequestsFromLimits(*spec.mutable_containers());
   SetRequestsFromLimits(*spec.mutable_initcontainers());
+  SetPodResourceDefaults(spec);
   if (!spec.has_enableservicelinks()) {
     spec.set_enableservicelinks(true);
   }

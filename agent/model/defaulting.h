@@ -9,5 +9,8 @@ void SetDefaults(appsv1::DaemonSet& daemon_set);
 void SetDefaults(corev1::Pod& pod);
 // Pod template or pod: what is common to both.
 void SetPodSpecDefaults(corev1::PodSpec& spec);
+// spec.resources of a Pod from what its containers ask for, after their own requests are filled in. Nothing when the
+// author gave no pod-level resources.
+void SetPodResourceDefaults(corev1::PodSpec& spec);
 
 }  // namespace daemonsetd::model

@@ -87,7 +87,8 @@ void ValidateSelector(const appsv1::DaemonSetSpec& spec, const Path& path, Error
     if (matches && !*matches) {
       errors.Invalid(path / "template" / "metadata" / "labels",
                      validation::TextOf(spec.template_().metadata().labels()),
-                     "`selector` does not match template `labels`");
+                     spec.has_selector() ? "`selector` does not match template `labels`"
+                                         : "`selector` does not match template `labels`: spec.selector is missing");
     }
   }
   if (spec.has_selector() && spec.selector().matchlabels().empty() && spec.selector().matchexpressions().empty()) {
