@@ -111,15 +111,14 @@ void AppendValue(const Message& message, const FieldDescriptor& field, int index
                                      : reflection.GetEnumValue(message, &field));
       break;
     case FieldDescriptor::CPPTYPE_STRING:
-      AppendText(repeated ? reflection.GetRepeatedString(message, &field, index)
-                          : reflection.GetString(message, &field),
-                 out);
+      AppendText(
+          repeated ? reflection.GetRepeatedString(message, &field, index) : reflection.GetString(message, &field), out);
       break;
     case FieldDescriptor::CPPTYPE_MESSAGE:
       out += '{';
-      AppendMessage(repeated ? reflection.GetRepeatedMessage(message, &field, index)
-                             : reflection.GetMessage(message, &field),
-                    out);
+      AppendMessage(
+          repeated ? reflection.GetRepeatedMessage(message, &field, index) : reflection.GetMessage(message, &field),
+          out);
       out += '}';
       break;
   }

@@ -21,8 +21,8 @@ std::string TemplateHash(const corev1::PodTemplateSpec& pod_template);
 inline constexpr int kSpecHashVersion = 1;
 std::string ContainerSpecHash(const corev1::Container& container);
 
-// "<daemon set>-<5 characters>" from (DaemonSet UID, node name, sequence); the front is cut to 58 characters, as the API
-// server does for generateName, so that the name fits a host name.
+// "<daemon set>-<5 characters>" from (DaemonSet UID, node name, sequence); the front is cut to 58 characters, as the
+// API server does for generateName, so that the name fits a host name.
 std::string DaemonPodName(const appsv1::DaemonSet& daemon_set, const std::string& node_name, std::uint32_t sequence);
 
 // Labels, annotations, finalizers, owner, tolerations and node affinity as upstream makes them, spec.nodeName set, name

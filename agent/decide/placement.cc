@@ -60,9 +60,12 @@ bool IsInt64(std::string_view text) {
 
 std::string DescribeExpressionFailure(const corev1::NodeSelectorRequirement& requirement, const Labels& labels) {
   std::string node_side = DescribeLabel(requirement.key(), labels);
-  if (requirement.operator_() == "Gt" || requirement.operator_() == "Lt") {
-    const auto label = labels.find(requirement.key());
-    if (label != labels.end() && !IsInt64(label->second)) node_side += ", which is not an integer";
+  const std::string& op = requirement.operator_();
+  const auto label = labels.find(requirement.key());
+  if (label == labels.end() && (op == "NotIn" || op == "DoesNotExist")) {
+    node_side = "not a valid requirement, so it matches no node";  // a valid one holds where the label is absent
+  } else if (label != labels.end() && (op == "Gt" || op == "Lt") && !IsInt64(label->second)) {
+    node_side += ", which is not an integer";
   }
   return fmt::format("fails at \"{}\" ({})", model::ToString(requirement), node_side);
 }

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cstdint>
 
+#include "agent/model/names.h"
+
 namespace daemonsetd::model {
 namespace {
 
@@ -25,6 +27,14 @@ std::optional<std::int64_t> ParseInt64(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
+}
+
+// A requirement with a key or value that could not be on any node is refused whole, so that even NotIn does not match
+// (apimachinery/pkg/labels, NewRequirement).
+bool HasLegalNames(const corev1::NodeSelectorRequirement& requirement) {
+  return CheckQualifiedName(requirement.key()).empty() &&
+         std::all_of(requirement.values().begin(), requirement.values().end(),
+                     [](const std::string& value) { return CheckLabelValue(value).empty(); });
 }
 
 }  // namespace
@@ -62,6 +72,7 @@ Result<bool> Matches(const metav1::LabelSelector& selector, const Labels& labels
 }
 
 bool MatchesExpression(const corev1::NodeSelectorRequirement& requirement, const Labels& labels) {
+  if (!HasLegalNames(requirement)) return false;
   const auto label = labels.find(requirement.key());
   const bool present = label != labels.end();
   const std::string& op = requirement.operator_();

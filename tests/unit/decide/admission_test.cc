@@ -151,8 +151,8 @@ TEST(Admit, EveryPortOfAPodOnTheHostNetworkIsAHostPort) {
 }
 
 TEST(Admit, SidecarsHoldHostPortsAndInitContainersDoNot) {
-  const auto sidecar = PodWith(
-      "{initContainers: [{name: s, restartPolicy: Always, ports: [{containerPort: 1, hostPort: 9100}]}]}", "b");
+  const auto sidecar =
+      PodWith("{initContainers: [{name: s, restartPolicy: Always, ports: [{containerPort: 1, hostPort: 9100}]}]}", "b");
   const auto init = PodWith("{initContainers: [{name: s, ports: [{containerPort: 1, hostPort: 9100}]}]}", "b");
   const auto pod = OnPort("{containerPort: 80, hostPort: 9100}");
   EXPECT_FALSE(AdmitTo(kNode, pod, {sidecar}).admitted);

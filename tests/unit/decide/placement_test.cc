@@ -105,7 +105,8 @@ TEST(Place, ACordonedNodeRunsDaemons) {
 }
 
 TEST(Place, RunsOnANodeReservedForDaemonSets) {
-  EXPECT_TRUE(PlaceYaml("{}", NodeWith("{}", "[{key: daemonsetd.dev/daemonsets-only, effect: NoSchedule}]")).should_run);
+  EXPECT_TRUE(
+      PlaceYaml("{}", NodeWith("{}", "[{key: daemonsetd.dev/daemonsets-only, effect: NoSchedule}]")).should_run);
 }
 
 TEST(Place, OnlyPodsOnTheHostNetworkBearAMissingNetwork) {
@@ -115,9 +116,10 @@ TEST(Place, OnlyPodsOnTheHostNetworkBearAMissingNetwork) {
 }
 
 TEST(Place, NotReadyAsNoScheduleIsNotToleratedByItself) {
-  const auto node = NodeWith(
-      "{}", "[{key: node.kubernetes.io/not-ready, effect: NoSchedule}, {key: node.kubernetes.io/not-ready, effect: "
-            "NoExecute}]");
+  const auto node =
+      NodeWith("{}",
+               "[{key: node.kubernetes.io/not-ready, effect: NoSchedule}, {key: node.kubernetes.io/not-ready, effect: "
+               "NoExecute}]");
   EXPECT_FALSE(PlaceYaml("{}", node).should_run);
   EXPECT_TRUE(PlaceYaml("tolerations: [{operator: Exists}]", node).should_run);
 }
@@ -137,21 +139,22 @@ affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [
 // PL-02
 TEST(Place, GtAndLtCompareWholeNumbersOnly) {
   const auto runs = [](const std::string& op, const std::string& limit, const std::string& labels) {
-    return RunsWithTerms("[{matchExpressions: [{key: n, operator: " + op + ", values: ['" + limit + "']}]}]", labels);
+    return RunsWithTerms("[{matchExpressions: [{key: cores, operator: " + op + ", values: ['" + limit + "']}]}]",
+                         labels);
   };
-  EXPECT_TRUE(runs("Gt", "7", "{n: '8'}"));
-  EXPECT_FALSE(runs("Gt", "8", "{n: '8'}"));
-  EXPECT_TRUE(runs("Lt", "9", "{n: '8'}"));
-  EXPECT_FALSE(runs("Lt", "8", "{n: '8'}"));
-  EXPECT_FALSE(runs("Gt", "7", "{n: '8.5'}"));
-  EXPECT_FALSE(runs("Gt", "7", "{n: '150.1'}"));
-  EXPECT_FALSE(runs("Gt", "7", "{n: '9223372036854775808'}"));
-  EXPECT_TRUE(runs("Gt", "7", "{n: '9223372036854775807'}"));
+  EXPECT_TRUE(runs("Gt", "7", "{cores: '8'}"));
+  EXPECT_FALSE(runs("Gt", "8", "{cores: '8'}"));
+  EXPECT_TRUE(runs("Lt", "9", "{cores: '8'}"));
+  EXPECT_FALSE(runs("Lt", "8", "{cores: '8'}"));
+  EXPECT_FALSE(runs("Gt", "7", "{cores: '8.5'}"));
+  EXPECT_FALSE(runs("Gt", "7", "{cores: '150.1'}"));
+  EXPECT_FALSE(runs("Gt", "7", "{cores: '9223372036854775808'}"));
+  EXPECT_TRUE(runs("Gt", "7", "{cores: '9223372036854775807'}"));
   EXPECT_FALSE(runs("Gt", "7", "{}"));
   EXPECT_FALSE(runs("Lt", "7", "{}"));
-  EXPECT_FALSE(runs("Gt", "7.5", "{n: '8'}"));
-  EXPECT_FALSE(runs("Lt", "x", "{n: '8'}"));
-  EXPECT_TRUE(runs("Gt", "-9", "{n: '-8'}"));
+  EXPECT_FALSE(runs("Gt", "7.5", "{cores: '8'}"));
+  EXPECT_FALSE(runs("Lt", "x", "{cores: '8'}"));
+  EXPECT_FALSE(runs("Gt", "-9", "{cores: '8'}")) << "no label value begins with a minus: the requirement is refused";
 }
 
 TEST(Place, SetOperatorsFollowTheTable) {
@@ -182,10 +185,10 @@ TEST(Place, NodeIdentityIsOnlyMatchedByMetadataName) {
 
 // PL-04
 TEST(Place, ATermThatTheServerWouldRefuseNeverMatches) {
-  for (const char* field : {"{key: metadata.name, operator: In, values: []}",
-                            "{key: metadata.name, operator: In, values: [node-a, node-b]}",
-                            "{key: metadata.namespace, operator: In, values: [node-a]}",
-                            "{key: metadata.name, operator: Exists}"}) {
+  for (const char* field :
+       {"{key: metadata.name, operator: In, values: []}",
+        "{key: metadata.name, operator: In, values: [node-a, node-b]}",
+        "{key: metadata.namespace, operator: In, values: [node-a]}", "{key: metadata.name, operator: Exists}"}) {
     EXPECT_FALSE(RunsWithTerms(std::string("[{matchFields: [") + field + "]}]", "{}")) << field;
   }
   for (const char* expression : {"{key: z, operator: NotIn, values: []}", "{key: z, operator: Near, values: [a]}",
@@ -263,6 +266,9 @@ TEST(PlaceReason, NamesBothSides) {
        "required node affinity: term 1 of 1 fails at \"cores Gt 8\" (the node has cores=8)"},
       {Required("[" + cores + "]"), NodeWith("{cores: '8.5'}"),
        "required node affinity: term 1 of 1 fails at \"cores Gt 8\" (the node has cores=8.5, which is not an integer)"},
+      {Required("[{matchExpressions: [{key: zone, operator: NotIn, values: ['-1']}]}]"), NodeWith("{}"),
+       "required node affinity: term 1 of 1 fails at \"zone NotIn [-1]\" (not a valid requirement, so it matches no "
+       "node)"},
       {Required("[{matchExpressions: [{key: gpu, operator: Exists}, {key: zone, operator: Exists}]}]"),
        NodeWith("{gpu: yes-it-has}"),
        "required node affinity: term 1 of 1 fails at \"zone Exists\" (the node has no label zone)"},
