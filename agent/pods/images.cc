@@ -1,0 +1,265 @@
+#include "agent/pods/images.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "agent/base/digest.h"
+#include "agent/base/log.h"
+#include "agent/pods/image_name.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+namespace daemonsetd::pods {
+
+namespace asio = boost::asio;
+namespace v1 = ::runtime::v1;
+
+namespace {
+
+// Pulls with different credentials are different pulls. The digest keeps the credentials themselves out of the key.
+std::string KeyOf(const std::string& image, const std::optional<v1::AuthConfig>& auth) {
+  if (!auth) return image;
+  return fmt::format("{}#{:016x}", image, Fnv1a64(auth->SerializeAsString()));
+}
+
+// CRI names this state only in some runtimes; containerd passes the Go error's text on.
+bool IsRegistryUnavailable(const Error& error) {
+  constexpr std::array<std::string_view, 8> kSigns = {
+      "RegistryUnavailable", "connection refused",     "no such host", "i/o timeout",
+      "no route to host",    "network is unreachable", "503 Service",  "TLS handshake timeout"};
+  return std::any_of(kSigns.begin(), kSigns.end(),
+                     [&error](std::string_view sign) { return error.message().find(sign) != std::string::npos; });
+}
+
+std::string PolicyOf(const PullRequest& request, const ImageName& name) {
+  if (!request.policy.empty()) return request.policy;
+  return name.digest.empty() && name.tag == "latest" ? "Always" : "IfNotPresent";
+}
+
+PullOutcome Fail(std::string reason, Error error) {
+  PullOutcome outcome;
+  outcome.reason = std::move(reason);
+  outcome.status = std::move(error);
+  return outcome;
+}
+
+PullOutcome Success(v1::Image image) {
+  PullOutcome outcome;
+  outcome.image_ref = image.id();
+  outcome.image = std::move(image);
+  return outcome;
+}
+
+}  // namespace
+
+struct ImagePuller::Pull {
+  Pull(const async::Executor& executor, std::string pull_key, std::string pull_image, MonoTime now)
+      : key(std::move(pull_key)),
+        image(std::move(pull_image)),
+        since(now),
+        finished(executor, asio::steady_timer::time_point::max()) {}
+
+  std::string key;
+  std::string image;
+  MonoTime since;
+  bool pulling = false;
+  int waiters = 0;
+  std::optional<Status> result;
+  asio::steady_timer finished;  // never expires; cancelled when `result` is there
+};
+
+ImagePuller::ImagePuller(async::Executor executor, async::Timeline& timeline, cri::Runtime& runtime,
+                         PullSettings settings)
+    : executor_(executor),
+      timeline_(timeline),
+      runtime_(runtime),
+      settings_(settings),
+      places_(executor, std::max(settings.parallel, 1)),
+      scope_(executor) {}
+
+ImagePuller::~ImagePuller() = default;
+
+Task<ImagePuller::Present> ImagePuller::Look(std::string image) {
+  v1::ImageSpec spec;
+  spec.set_image(image);
+  Result<v1::Image> found = co_await runtime_.ImageStatus(std::move(spec), settings_.request_timeout);
+  Present present;
+  if (found) {
+    present.image = std::move(*found);
+  } else if (found.error().kind() != ErrorKind::kAbsent) {
+    present.status = found.error().WithContext("asking the runtime for image " + image);
+  }
+  co_return present;
+}
+
+Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
+  const Result<ImageName> name = ParseImageName(request.image);
+  if (!name) co_return Fail("InvalidImageName", name.error());
+  const std::string policy = PolicyOf(request, *name);
+  const std::string image = name->Canonical();
+
+  Present present = co_await Look(image);
+  if (!present.status) co_return Fail("ImageInspectError", present.status.error());
+  if (present.image && policy != "Always") co_return Success(std::move(*present.image));
+  if (policy == "Never") {
+    co_return Fail("ErrImageNeverPull",
+                   Error(ErrorKind::kAbsent, fmt::format("image {} is not on this node and its pull policy is Never; "
+                                                         "load it with: ctr -n k8s.io images import FILE",
+                                                         request.image)));
+  }
+
+  const std::string key = KeyOf(image, request.auth);
+  const auto failed = failures_.find(key);
+  if (!pulls_.contains(key) && failed != failures_.end() && failed->second.backoff.Waiting(timeline_.mono())) {
+    PullOutcome outcome = Fail(
+        "ImagePullBackOff",
+        Error(ErrorKind::kRetry, fmt::format("back-off pulling image {}: {}", request.image, failed->second.message)));
+    outcome.retry_at = failed->second.backoff.due();
+    co_return outcome;
+  }
+
+  const std::shared_ptr<Pull> pull = Join(key, image, request);
+  co_await Wait(pull);
+  if (!*pull->result) {
+    const Error& error = pull->result->error();
+    const bool unavailable = IsRegistryUnavailable(error);
+    if (unavailable && settings_.always_if_reachable && present.image) {
+      PullOutcome outcome = Success(std::move(*present.image));
+      outcome.stale = true;
+      co_return outcome;
+    }
+    PullOutcome outcome = Fail(unavailable ? "RegistryUnavailable" : "ErrImagePull", error);
+    if (const auto entry = failures_.find(key); entry != failures_.end()) {
+      outcome.retry_at = entry->second.backoff.due();
+    }
+    co_return outcome;
+  }
+
+  Present pulled = co_await Look(image);
+  if (!pulled.status) co_return Fail("ImageInspectError", pulled.status.error());
+  if (!pulled.image) {
+    co_return Fail("ErrImagePull",
+                   Error(ErrorKind::kRetry, fmt::format("image {} was pulled and removed again", request.image)));
+  }
+  PullOutcome outcome = Success(std::move(*pulled.image));
+  outcome.pulled = true;
+  co_return outcome;
+}
+
+std::shared_ptr<ImagePuller::Pull> ImagePuller::Join(const std::string& key, const std::string& image,
+                                                     const PullRequest& request) {
+  if (const auto present = pulls_.find(key); present != pulls_.end()) return present->second;
+  const auto pull = std::make_shared<Pull>(executor_, key, image, timeline_.mono());
+  pulls_.emplace(key, pull);
+  v1::PullImageRequest call;
+  call.mutable_image()->set_image(image);
+  call.mutable_image()->set_user_specified_image(request.image);
+  if (request.auth) *call.mutable_auth() = *request.auth;
+  *call.mutable_sandbox_config() = request.sandbox_config;
+  // Cancelled by Stop() before or while it ran: its waiters must not wait for ever.
+  const auto on_end = [this, pull] {
+    if (!pull->result) pull->result = Error(ErrorKind::kCancelled, "pulling was stopped");
+    pulls_.erase(pull->key);
+    pull->finished.cancel();
+  };
+  scope_.Spawn("pull " + image, RunPull(pull, std::move(call), request.priority), on_end);
+  return pull;
+}
+
+Task<void> ImagePuller::RunPull(std::shared_ptr<Pull> pull, v1::PullImageRequest request, int priority) {
+  const async::Semaphore::Permit place = co_await places_.Acquire(priority);
+  pull->pulling = true;
+  pull->since = timeline_.mono();
+  log::Info("pulling image", {{"image", pull->image}});
+  const Result<std::string> answer = co_await runtime_.PullImage(std::move(request), settings_.pull_timeout);
+  const std::string took = FormatDuration(timeline_.mono() - pull->since);
+  if (answer) {
+    pull->result = Ok();
+    log::Info("pulled image", {{"image", pull->image}, {"took", took}});
+  } else {
+    pull->result = answer.error().WithContext("pulling image " + pull->image);
+    log::Warning("cannot pull image", {{"image", pull->image}, {"took", took}, {"err", answer.error().message()}});
+  }
+  Record(*pull);
+}
+
+void ImagePuller::Record(const Pull& pull) {
+  if (*pull.result) {
+    failures_.erase(pull.key);
+    return;
+  }
+  if (pull.result->error().kind() == ErrorKind::kCancelled) return;
+  const MonoTime now = timeline_.mono();
+  Failure& failure = failures_.try_emplace(pull.key, settings_.backoff).first->second;
+  failure.image = pull.image;
+  failure.backoff.Fail(now);
+  failure.at = now;
+  failure.message = pull.result->error().message();
+  ForgetOldFailures();
+}
+
+// Images that nobody asks for any more must not stay for ever.
+void ImagePuller::ForgetOldFailures() {
+  const MonoTime now = timeline_.mono();
+  std::erase_if(failures_, [&](const auto& entry) {
+    const auto due = entry.second.backoff.due();
+    return due && now > *due + 2 * settings_.backoff.maximum;
+  });
+}
+
+Task<void> ImagePuller::Wait(std::shared_ptr<Pull> pull) {
+  struct Counted {
+    explicit Counted(int& counted) : count(counted) { ++count; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() { --count; }
+    int& count;
+  };
+  const Counted counted(pull->waiters);
+  while (!pull->result) {
+    co_await pull->finished.async_wait(asio::as_tuple(asio::use_awaitable));
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      throw boost::system::system_error(asio::error::operation_aborted);
+    }
+  }
+}
+
+std::vector<PullState> ImagePuller::States() const {
+  std::map<std::string, PullState> states;
+  for (const auto& [key, failure] : failures_) {
+    states[key] = PullState{.image = failure.image,
+                            .phase = PullState::Phase::kBackOff,
+                            .since = failure.at,
+                            .failures = failure.backoff.failures(),
+                            .last_error = failure.message,
+                            .retry_at = failure.backoff.due()};
+  }
+  for (const auto& [key, pull] : pulls_) {
+    PullState& state = states[key];
+    state.image = pull->image;
+    state.phase = pull->pulling ? PullState::Phase::kPulling : PullState::Phase::kQueued;
+    state.since = pull->since;
+    state.waiters = pull->waiters;
+    state.retry_at.reset();
+  }
+  std::vector<PullState> sorted;
+  for (auto& [key, state] : states) sorted.push_back(std::move(state));
+  return sorted;
+}
+
+Task<void> ImagePuller::Stop() {
+  scope_.Cancel();
+  co_await scope_.Join();
+}
+
+}  // namespace daemonsetd::pods

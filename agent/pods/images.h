@@ -1,0 +1,113 @@
+// Brings images to the node: pull policy, back-off, bounded parallelism, one pull for everybody who wants the same
+// image. Rules: pkg/kubelet/images (image_manager.go).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/async/semaphore.h"
+#include "agent/async/task_scope.h"
+#include "agent/async/timeline.h"
+#include "agent/base/backoff.h"
+#include "agent/base/result.h"
+#include "cri/runtime.h"
+
+namespace daemonsetd::pods {
+
+struct PullSettings {
+  int parallel = 4;  // pulls at the same time on this node
+  BackoffLimits backoff{.initial = std::chrono::seconds(10), .maximum = std::chrono::minutes(5)};
+  // One pull, from the start of the download. CRI reports no progress, so a hanging pull is only told by its length.
+  Nanoseconds pull_timeout = std::chrono::minutes(30);
+  Nanoseconds request_timeout = std::chrono::minutes(2);  // ImageStatus
+  // Policy Always starts with the image that is here when the registry cannot be reached (GC-08).
+  bool always_if_reachable = false;
+};
+
+struct PullRequest {
+  std::string image;   // as the container names it
+  std::string policy;  // "Always", "IfNotPresent", "Never"; empty: what API defaulting would choose
+  std::optional<cri::v1::AuthConfig> auth;
+  cri::v1::PodSandboxConfig sandbox_config;  // passed on to the runtime
+  int priority = 0;                          // a higher one goes first when pulls wait
+};
+
+struct PullOutcome {
+  cri::v1::Image image;   // when `status` is good
+  std::string image_ref;  // what CreateContainer wants
+  Status status = Ok();
+  // Kubernetes' word for the failure: "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName",
+  // "RegistryUnavailable", "ImageInspectError".
+  std::string reason;
+  std::optional<MonoTime> retry_at;  // no pull before
+  bool pulled = false;               // this request waited for a pull (its own or a joined one)
+  bool stale = false;                // always_if_reachable: the registry was not asked
+};
+
+// For the status of the node: what is being pulled, and what waits after a failure.
+struct PullState {
+  std::string image;  // canonical
+  enum class Phase { kQueued, kPulling, kBackOff } phase;
+  MonoTime since;                    // queued, started, or failed
+  int waiters = 0;                   // requests that share this pull
+  int failures = 0;                  // in a row
+  std::string last_error;            // empty before the first failure
+  std::optional<MonoTime> retry_at;  // kBackOff
+};
+
+// Everything on the loop thread.
+class ImagePuller {
+ public:
+  // `runtime` and `timeline` must outlive the puller.
+  ImagePuller(async::Executor executor, async::Timeline& timeline, cri::Runtime& runtime, PullSettings settings);
+  ~ImagePuller();
+  ImagePuller(const ImagePuller&) = delete;
+  ImagePuller& operator=(const ImagePuller&) = delete;
+
+  // Makes the image present as the policy says. A pull that was started goes on when its callers are cancelled: others
+  // may wait for it, and what it fetched is not fetched again. Back-off counts per image and credentials, so that new
+  // credentials are tried at once (GC-04). Throws operation_aborted when the caller is cancelled.
+  Task<PullOutcome> Ensure(PullRequest request);
+
+  // Sorted by image.
+  std::vector<PullState> States() const;
+
+  // Cancels the pulls and waits for them. Before destruction.
+  Task<void> Stop();
+
+ private:
+  struct Pull;
+  struct Failure {
+    explicit Failure(BackoffLimits limits) : backoff(limits) {}
+    std::string image;
+    Backoff backoff;
+    MonoTime at;
+    std::string message;
+  };
+  struct Present {
+    Status status = Ok();                 // the question failed
+    std::optional<cri::v1::Image> image;  // unset: not here
+  };
+
+  Task<Present> Look(std::string image);
+  Task<void> RunPull(std::shared_ptr<Pull> pull, cri::v1::PullImageRequest request, int priority);
+  Task<void> Wait(std::shared_ptr<Pull> pull);
+  std::shared_ptr<Pull> Join(const std::string& key, const std::string& image, const PullRequest& request);
+  void Record(const Pull& pull);
+  void ForgetOldFailures();
+
+  async::Executor executor_;
+  async::Timeline& timeline_;
+  cri::Runtime& runtime_;
+  PullSettings settings_;
+  async::Semaphore places_;
+  async::TaskScope scope_;
+  std::map<std::string, std::shared_ptr<Pull>> pulls_;  // by image and credentials
+  std::map<std::string, Failure> failures_;             // by the same
+};
+
+}  // namespace daemonsetd::pods
