@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/model/kubernetes.h"
@@ -12,18 +13,31 @@ namespace daemonsetd::model {
 struct FieldError {
   // Upstream's names, so that the reference's answers compare: "FieldValueRequired", "FieldValueInvalid",
   // "FieldValueNotSupported", "FieldValueDuplicate", "FieldValueForbidden", "FieldValueTooLong", ...
-  enum class Type { kRequired, kInvalid, kNotSupported, kDuplicate, kForbidden, kTooLong, kTooMany, kNotFound, kTypeInvalid, kInternal };
+  enum class Type {
+    kRequired,
+    kInvalid,
+    kNotSupported,
+    kDuplicate,
+    kForbidden,
+    kTooLong,
+    kTooMany,
+    kNotFound,
+    kTypeInvalid,
+    kInternal
+  };
   Type type;
   std::string field;
-  std::string value;   // the offending value, empty when there is none to show; never a Secret's
-  std::string detail;  // what is allowed
+  std::string value;    // the offending value, empty when there is none to show; never a Secret's
+  std::string detail;   // what is allowed
+  bool is_text = true;  // false: `value` is a number or a boolean, shown without quotes
 };
 std::string_view UpstreamName(FieldError::Type type);
-// `spec.updateStrategy.type: Unsupported value: "Random": supported values: "OnDelete", "RollingUpdate"`
+// `spec.template.spec.dnsPolicy: Unsupported value: "Random": supported values: "ClusterFirst", "Default"`
 std::string ToString(const FieldError& error);
 
 using FieldErrors = std::vector<FieldError>;
 
+// Errors in the order in which the fields are declared; every error of the object, not only the first.
 FieldErrors Validate(const appsv1::DaemonSet& daemon_set);
 FieldErrors Validate(const corev1::Pod& pod);
 

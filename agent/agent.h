@@ -1,0 +1,76 @@
+// The composition root: the only place that knows every concrete class. Members are in start order, top to bottom;
+// they stop in reverse.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/async/blocking_pool.h"
+#include "agent/async/semaphore.h"
+#include "agent/async/system_timeline.h"
+#include "agent/async/task_scope.h"
+#include "agent/async/wake.h"
+#include "agent/config/config.h"
+#include "agent/local/metrics.h"
+#include "agent/local/server.h"
+#include "agent/local/snapshot_holder.h"
+#include "agent/manifests/manifest_source.h"
+#include "agent/pods/images.h"
+#include "agent/pods/pod_services.h"
+#include "agent/pods/runtime_view.h"
+#include "agent/pods/supervisor.h"
+#include "agent/pods/volumes/volumes.h"
+#include "agent/snapshot_builder.h"
+#include "cri/grpc_runtime.h"
+
+namespace daemonsetd {
+
+class Agent {
+ public:
+  // Reads the configuration again, for SIGHUP.
+  using LoadConfig = std::function<config::LoadResult()>;
+
+  Agent(async::Executor executor, config::Config config, LoadConfig load_config);
+
+  // Takes the state directory's lock and opens the socket. kExists: another agent runs with these.
+  Status Open();
+
+  // Until SIGTERM or SIGINT. Containers keep running.
+  Task<void> Run();
+
+ private:
+  Task<void> HandleSignals();
+  Task<void> Publish();
+  Task<void> WatchRuntime();
+  void Reload();
+  void BuildNode();
+  void RuntimeChanged(const std::string& pod_uid);
+  void ManifestsChanged();
+
+  async::Executor executor_;
+  config::Config config_;
+  LoadConfig load_config_;
+  AgentFacts facts_;
+  corev1::Node node_;
+  int lock_ = -1;
+
+  async::SystemTimeline timeline_;
+  async::BlockingPool blocking_;
+  cri::GrpcRuntime runtime_;
+  async::Semaphore starts_;
+  pods::RuntimeView view_;
+  pods::ImagePuller images_;
+  pods::Volumes volumes_;
+  pods::PodServices services_;
+  pods::Supervisor supervisor_;
+  manifests::ManifestSource manifests_;
+  local::SnapshotHolder snapshots_;
+  local::Registry registry_;
+  local::Server server_;
+  async::Wake publish_;
+  async::Wake runtime_changed_;
+  async::TaskScope scope_;
+};
+
+}  // namespace daemonsetd

@@ -1,0 +1,305 @@
+#include "agent/config/reference.h"
+
+#include <fmt/format.h>
+
+namespace daemonsetd::config {
+namespace {
+
+constexpr Key kKeys[] = {
+    {.path = "nodeName",
+     .form = Form::kNodeName,
+     .default_words = "the lower-cased host name",
+     .change = Change::kRestart,
+     .sample = "node-1",
+     .doc = "Name of this node: a DNS-1123 subdomain."},
+    {.path = "nodeLabels",
+     .form = Form::kLabels,
+     .default_words = "none",
+     .change = Change::kReloadable,
+     .sample = "{topology.kubernetes.io/zone: zone-a}",
+     .doc = "Labels of the node besides kubernetes.io/hostname, os and arch, which come from the machine."},
+    {.path = "nodeTaints",
+     .form = Form::kTaints,
+     .default_words = "daemonsetd.dev/daemonsets-only:NoSchedule",
+     .change = Change::kReloadable,
+     .sample = "[{key: daemonsetd.dev/daemonsets-only, effect: NoSchedule}]",
+     .doc = "Taints of the node. Pods of DaemonSets tolerate the default one by themselves; [] means no "
+            "taint."},
+    {.path = "nodeIPs",
+     .form = Form::kAddresses,
+     .default_words = "those of the interface of the default route",
+     .change = Change::kRestart,
+     .sample = "[192.0.2.10]",
+     .doc = "Addresses to report, at most one IPv4 and one IPv6; the first is the primary one."},
+    {.path = "nodeAllocatable",
+     .form = Form::kResources,
+     .default_words = "none",
+     .change = Change::kReloadable,
+     .sample = "{example.com/device: 2}",
+     .doc = "Resources that pods may request, in place of capacity minus the reserved ones; also announces "
+            "extended resources."},
+    {.path = "systemReserved",
+     .form = Form::kReserved,
+     .default_words = "none",
+     .change = Change::kReloadable,
+     .sample = "{cpu: 100m, memory: 200Mi, ephemeral-storage: 1Gi}",
+     .doc = "Resources kept for the system: subtracted from capacity (cpu, memory, ephemeral-storage)."},
+    {.path = "kubeReserved",
+     .form = Form::kReserved,
+     .default_words = "none",
+     .change = Change::kReloadable,
+     .sample = "{cpu: 50m, memory: 100Mi}",
+     .doc = "Resources kept for containerd and the agent: subtracted like systemReserved."},
+    {.path = "maxPods",
+     .form = Form::kCount,
+     .default_text = "110",
+     .change = Change::kReloadable,
+     .least = "1",
+     .most = "10000",
+     .doc = "How many pods may run on the node."},
+    {.path = "manifestDirectory",
+     .form = Form::kPath,
+     .default_text = "/etc/daemonsetd/manifests",
+     .change = Change::kRestart,
+     .doc = "Directory of DaemonSet and Pod manifests (*.yaml, *.yml, *.json)."},
+    {.path = "fileCheckFrequency",
+     .form = Form::kDuration,
+     .default_text = "20s",
+     .change = Change::kReloadable,
+     .least = "0s",
+     .most = "24h",
+     .doc = "How often the directory is looked at although no change was announced (duration; 0s: never)."},
+    {.path = "runtimeEndpoint",
+     .form = Form::kEndpoint,
+     .default_text = "unix:///run/containerd/containerd.sock",
+     .change = Change::kRestart,
+     .doc = "CRI socket, unix:///path. The environment variable CONTAINER_RUNTIME_ENDPOINT is used when the "
+            "key is not set."},
+    {.path = "imageServiceEndpoint",
+     .form = Form::kEndpoint,
+     .default_words = "the same as runtimeEndpoint",
+     .change = Change::kRestart,
+     .sample = "unix:///run/containerd/containerd.sock",
+     .doc = "CRI socket of the image service."},
+    {.path = "runtimeRequestTimeout",
+     .form = Form::kDuration,
+     .default_text = "2m",
+     .change = Change::kRestart,
+     .least = "1s",
+     .most = "1h",
+     .doc = "Limit for one call to the runtime, except image pulls and the grace period of a stop "
+            "(duration)."},
+    {.path = "imagePullTimeout",
+     .form = Form::kDuration,
+     .default_text = "1h",
+     .change = Change::kRestart,
+     .least = "10s",
+     .most = "168h",
+     .doc = "Limit for one image pull (duration). Stalled downloads are cut earlier by containerd's own "
+            "image_pull_progress_timeout; layers that are complete are kept for the next try."},
+    {.path = "maxParallelImagePulls",
+     .form = Form::kCount,
+     .default_text = "4",
+     .change = Change::kRestart,
+     .least = "1",
+     .most = "1000",
+     .doc = "How many images are pulled at once."},
+    {.path = "maxParallelPodStarts",
+     .form = Form::kCount,
+     .default_text = "4",
+     .change = Change::kRestart,
+     .least = "1",
+     .most = "1000",
+     .doc = "How many pods are started or stopped at once."},
+    {.path = "runtimePollInterval",
+     .form = Form::kDuration,
+     .default_text = "200ms",
+     .change = Change::kRestart,
+     .least = "10ms",
+     .most = "1m",
+     .doc = "How often the runtime is listed while something is under way and it sends no events (duration)."},
+    {.path = "runtimeIdlePollInterval",
+     .form = Form::kDuration,
+     .default_text = "2s",
+     .change = Change::kRestart,
+     .least = "100ms",
+     .most = "10m",
+     .doc = "How often the runtime is listed while nothing is under way and it sends no events (duration)."},
+    {.path = "cgroupDriver",
+     .form = Form::kChoice,
+     .default_text = "auto",
+     .change = Change::kRestart,
+     .choices = "auto systemd cgroupfs",
+     .doc = "Who makes control groups: systemd, cgroupfs, or auto to ask the runtime."},
+    {.path = "cgroupRoot",
+     .form = Form::kPath,
+     .default_text = "/",
+     .change = Change::kRestart,
+     .doc = "Control group under which the pods' groups are made."},
+    {.path = "podRoot",
+     .form = Form::kPath,
+     .default_text = "/var/lib/kubelet",
+     .change = Change::kRestart,
+     .doc = "Root of the pods' directories; many DaemonSets mount paths under /var/lib/kubelet by name."},
+    {.path = "stateDirectory",
+     .form = Form::kPath,
+     .default_text = "/var/lib/daemonsetd",
+     .change = Change::kRestart,
+     .doc = "The agent's own state."},
+    {.path = "logDirectory",
+     .form = Form::kPath,
+     .default_text = "/var/log/pods",
+     .change = Change::kRestart,
+     .doc = "Container logs, as <namespace>_<pod>_<uid>/<container>/<attempt>.log."},
+    {.path = "containerLogDirectory",
+     .form = Form::kPath,
+     .default_text = "/var/log/containers",
+     .change = Change::kRestart,
+     .doc = "Links to container logs under the names that log collectors expect."},
+    {.path = "socketPath",
+     .form = Form::kSocketPath,
+     .default_text = "/run/daemonsetd/daemonsetd.sock",
+     .change = Change::kRestart,
+     .doc = "Unix socket that daemonsetctl talks to."},
+    {.path = "socketGroup",
+     .form = Form::kGroup,
+     .default_text = "daemonsetd",
+     .change = Change::kRestart,
+     .doc = "Group that may use the socket besides root; \"\" means root alone."},
+    {.path = "crashLoopBackOff.initial",
+     .form = Form::kDuration,
+     .default_text = "10s",
+     .change = Change::kReloadable,
+     .least = "100ms",
+     .most = "1h",
+     .doc = "First wait; doubled after each further failure (duration)."},
+    {.path = "crashLoopBackOff.max",
+     .form = Form::kDuration,
+     .default_text = "5m",
+     .change = Change::kReloadable,
+     .least = "1s",
+     .most = "1h",
+     .doc = "Longest wait (duration)."},
+    {.path = "crashLoopBackOff.reset",
+     .form = Form::kDuration,
+     .default_text = "10m",
+     .change = Change::kReloadable,
+     .least = "1s",
+     .most = "24h",
+     .doc = "A container that ran this long before it ended starts again at the first wait (duration)."},
+    {.path = "resolvConf",
+     .form = Form::kPath,
+     .default_text = "/etc/resolv.conf",
+     .change = Change::kRestart,
+     .doc = "Resolver configuration that pods with dnsPolicy Default get, and the search list of "
+            "ClusterFirst. Where systemd-resolved runs, set /run/systemd/resolve/resolv.conf."},
+    {.path = "clusterDNS",
+     .form = Form::kAddresses,
+     .default_words = "none",
+     .change = Change::kRestart,
+     .sample = "[10.96.0.10]",
+     .doc = "Name servers for pods with dnsPolicy ClusterFirst; without any, those pods get resolvConf."},
+    {.path = "clusterDomain",
+     .form = Form::kDomain,
+     .default_text = "cluster.local",
+     .change = Change::kRestart,
+     .doc = "DNS domain of the cluster; names the search domains of ClusterFirst."},
+    {.path = "seccompDefault",
+     .form = Form::kFlag,
+     .default_text = "false",
+     .change = Change::kRestart,
+     .doc = "Pods that name no seccomp profile get RuntimeDefault instead of Unconfined."},
+    {.path = "seccompProfileRoot",
+     .form = Form::kPath,
+     .default_text = "/var/lib/kubelet/seccomp",
+     .change = Change::kRestart,
+     .doc = "Directory of seccomp profiles of type Localhost."},
+    {.path = "logging.format",
+     .form = Form::kChoice,
+     .default_text = "text",
+     .change = Change::kRestart,
+     .choices = "text json",
+     .doc = "text or json."},
+    {.path = "logging.level",
+     .form = Form::kChoice,
+     .default_text = "info",
+     .change = Change::kReloadable,
+     .choices = "debug info warning error",
+     .doc = "debug, info, warning or error."},
+    {.path = "shutdownTimeout",
+     .form = Form::kDuration,
+     .default_text = "10s",
+     .change = Change::kRestart,
+     .least = "0s",
+     .most = "10m",
+     .doc = "How long a stopping agent waits for calls under way before it leaves them to the next start; "
+            "containers keep running (duration)."},
+};
+
+constexpr std::size_t kWidth = 100;
+
+std::string Wrapped(std::string_view text, std::string_view indent) {
+  std::string out;
+  std::string line;
+  const auto flush = [&] {
+    if (!line.empty()) out += fmt::format("{}# {}\n", indent, line);
+    line.clear();
+  };
+  while (!text.empty()) {
+    const std::size_t end = text.find(' ');
+    const std::string_view word = text.substr(0, end);
+    if (line.size() + word.size() + 3 > kWidth) flush();
+    if (!line.empty()) line += ' ';
+    line += word;
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  flush();
+  return out;
+}
+
+std::string WordsOf(const Key& key) {
+  std::string words =
+      fmt::format("{} Default: {}.", key.doc, key.default_text.empty() ? key.default_words : key.default_text);
+  if (key.form == Form::kCount || key.form == Form::kDuration)
+    words += fmt::format(" From {} to {}.", key.least, key.most);
+  words += key.change == Change::kReloadable ? " Reloadable." : " Restart.";
+  return words;
+}
+
+}  // namespace
+
+std::span<const Key> Reference() { return kKeys; }
+
+const Key* FindKey(std::string_view path) {
+  for (const Key& key : kKeys) {
+    if (key.path == path) return &key;
+  }
+  return nullptr;
+}
+
+std::string DocumentedDefaults() {
+  std::string out = fmt::format(
+      "# Configuration of daemonsetd. A key that is commented out has the value shown, or is an example where the\n"
+      "# default is not a value. Files in config.d/*.conf are merged over this one, in the order of their names.\n"
+      "# \"Reloadable\": takes effect on `systemctl reload daemonsetd`. \"Restart\": at the next start of the agent,\n"
+      "# which touches no running container. Check a change with `daemonsetd --check-config`.\n"
+      "apiVersion: {}\n"
+      "kind: {}\n",
+      kApiVersion, kKind);
+  std::string_view group;
+  for (const Key& key : kKeys) {
+    const std::size_t dot = key.path.find('.');
+    const bool nested = dot != std::string_view::npos;
+    const std::string_view parent = nested ? key.path.substr(0, dot) : std::string_view();
+    if (!nested || parent != group) out += '\n';
+    if (nested && parent != group) out += fmt::format("#{}:\n", parent);
+    group = parent;
+    const std::string_view name = nested ? key.path.substr(dot + 1) : key.path;
+    const std::string_view value = key.default_text.empty() ? key.sample : key.default_text;
+    out += Wrapped(WordsOf(key), nested ? "#  " : "");
+    out += fmt::format("#{}{}: {}\n", nested ? "  " : "", name, value);
+  }
+  return out;
+}
+
+}  // namespace daemonsetd::config

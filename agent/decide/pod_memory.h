@@ -1,0 +1,66 @@
+// What a pod worker remembers between two plans: everything that containerd cannot tell.
+// Losing it (agent restart) costs at most one early retry, never a wrong start.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "agent/base/backoff.h"
+#include "agent/base/time_point.h"
+
+namespace daemonsetd::decide {
+
+// Crash restarts: the first one is immediate, then 10 s doubling to 5 min, reset after 10 min of running
+// (kubelet's defaults; configurable per node).
+inline constexpr BackoffLimits kDefaultCrashLoopBackoff{.initial = std::chrono::seconds(10),
+                                                        .maximum = std::chrono::minutes(5),
+                                                        .reset_after = std::chrono::minutes(10)};
+// Failed operations (create, start, stop, remove, set up): quick at first, then patient. At most 9 tries in 10 minutes.
+inline constexpr BackoffLimits kOperationBackoff{.initial = std::chrono::seconds(2), .maximum = std::chrono::minutes(5)};
+// A sandbox that dies by itself soon after it was made (LC-11).
+inline constexpr BackoffLimits kSandboxBackoff{.initial = std::chrono::seconds(1), .maximum = std::chrono::minutes(5)};
+
+// Why a container that should run does not: Kubernetes' words ("ErrImagePull", "CreateContainerError", ...).
+struct WaitingReason {
+  std::string reason;
+  std::string message;
+};
+
+struct ContainerMemory {
+  // Length of the wait before the next restart after a crash; zero: restart at once.
+  Nanoseconds crash_delay = Nanoseconds::zero();
+  // When the exit of the newest instance was first seen, on the monotonic clock.
+  std::string exited_id;
+  MonoTime exit_seen{};
+  // The last failed start, until one succeeds.
+  std::optional<WaitingReason> waiting;
+  // Attempts below this are taken in the runtime although no list shows them (a reserved name, old log files).
+  std::uint32_t lowest_attempt = 0;
+};
+
+struct InFlight {
+  MonoTime since;
+  // Of a stop: the moment of SIGKILL. A later request may only bring it forward.
+  std::optional<MonoTime> kill_at;
+};
+
+struct PodMemory {
+  std::map<std::string, ContainerMemory> containers;
+  // Operations that were started and have not ended, by OperationKey().
+  std::map<std::string, InFlight> in_flight;
+  // Failed operations, by OperationKey(); erased by success.
+  std::map<std::string, Backoff> failures;
+  std::optional<WaitingReason> sandbox_waiting;
+  Backoff sandbox_backoff{kSandboxBackoff};
+  std::string live_sandbox_id;  // the sandbox that was last seen ready, and since when
+  MonoTime live_since{};
+  std::uint32_t lowest_sandbox_attempt = 0;
+  bool set_up = false;     // directories and volumes are there
+  bool torn_down = false;  // and are gone again
+  // Final once set: "Succeeded" or "Failed" (LC-23).
+  std::string terminal_phase;
+};
+
+}  // namespace daemonsetd::decide

@@ -1,0 +1,91 @@
+// The pod plan: (desired, observed, memory, now) → what may be started now. Pure; never resumed: after any end of an
+// operation the worker observes and plans anew, so each action is safe to repeat.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent/decide/observed.h"
+#include "agent/decide/pod_memory.h"
+#include "agent/model/kubernetes.h"
+
+namespace daemonsetd::decide {
+
+// Directories and volumes of the pod, before its sandbox.
+struct SetUpPod {};
+struct CreateSandbox {
+  std::uint32_t attempt;
+};
+// Image, then CreateContainer, then StartContainer.
+struct StartContainer {
+  std::string name;
+  std::string sandbox_id;
+  std::uint32_t attempt;  // the restart count of the new instance
+};
+// A container that was created and never started (LC-16).
+struct StartCreatedContainer {
+  std::string name;
+  std::string container_id;
+};
+struct StopContainer {
+  std::string name;
+  std::string container_id;
+  Seconds grace;
+  std::string reason;
+};
+struct RemoveContainer {
+  std::string name;
+  std::string container_id;
+};
+struct StopSandbox {
+  std::string sandbox_id;
+};
+struct RemoveSandbox {
+  std::string sandbox_id;
+};
+// Volumes, directories and log links, after the last sandbox is gone.
+struct TearDownPod {};
+
+using Action = std::variant<SetUpPod, CreateSandbox, StartContainer, StartCreatedContainer, StopContainer,
+                            RemoveContainer, StopSandbox, RemoveSandbox, TearDownPod>;
+
+// Identifies an operation on one pod: two actions with equal keys never run at the same time.
+std::string OperationKey(const Action& action);
+// One line for logs and golden tests: `start container main (attempt 2) in sandbox 0123456789abc`.
+std::string ToString(const Action& action);
+
+struct PodIntent {
+  bool terminate = false;
+  // The end of the one grace clock; every stop gets what is left of it.
+  MonoTime kill_at{};
+  std::string reason;
+};
+
+struct PodPlan {
+  std::vector<Action> actions;       // may all start now, independent of each other
+  std::optional<MonoTime> wake_at;   // plan again at this moment though nothing happens
+  std::string waiting_for;           // one sentence for people; empty when nothing is missing
+  bool finished = false;             // nothing of the pod is left
+};
+
+struct PlanLimits {
+  BackoffLimits crash_loop = kDefaultCrashLoopBackoff;
+};
+
+PodPlan PlanPod(const corev1::Pod& pod, const PodIntent& intent, const ObservedPod& observed, const PodMemory& memory,
+                MonoTime now);
+
+// Takes note of what the observation says about restarts, dead sandboxes and the end of the pod. Called by the worker before each plan.
+void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
+              PodMemory& memory);
+
+// Restart count of an instance: its annotation, or its CRI attempt where the annotation is missing.
+std::uint32_t RestartCount(const ::runtime::v1::ContainerStatus& status);
+
+bool IsSidecar(const corev1::Container& init_container);
+// Whether an exited container runs again under the pod's restartPolicy (a sidecar always does).
+bool ShouldRestart(const corev1::Pod& pod, const corev1::Container& container, bool is_init, int exit_code);
+
+}  // namespace daemonsetd::decide

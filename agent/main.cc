@@ -1,0 +1,84 @@
+// daemonsetd: parse, load the configuration, build the agent, run, exit code.
+#include <cstdio>
+#include <exception>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "agent/agent.h"
+#include "agent/base/log.h"
+#include "agent/base/version.h"
+#include "agent/config/command_line.h"
+
+namespace {
+
+constexpr int kExitError = 1;
+constexpr int kExitUsage = 2;
+
+daemonsetd::log::Level LevelOf(const std::string& name) {
+  using daemonsetd::log::Level;
+  if (name == "debug") return Level::kDebug;
+  if (name == "warning") return Level::kWarning;
+  if (name == "error") return Level::kError;
+  return Level::kInfo;
+}
+
+void ConfigureLog(const daemonsetd::config::Config& config) {
+  const auto& logging = config.message.logging();
+  // systemd sets JOURNAL_STREAM when standard error goes to the journal.
+  const bool journald = std::getenv("JOURNAL_STREAM") != nullptr;
+  daemonsetd::log::Configure(
+      LevelOf(logging.level()),
+      logging.format() == "json" ? daemonsetd::log::Format::kJson : daemonsetd::log::Format::kText, journald);
+}
+
+int Serve(const daemonsetd::config::CommandLine& command_line, daemonsetd::config::LoadResult loaded) {
+  namespace asio = boost::asio;
+  ConfigureLog(*loaded.config);
+  asio::io_context context(1);
+  auto reload = [sources = command_line.sources] {
+    return daemonsetd::config::Load(sources, daemonsetd::config::ReadSurroundings());
+  };
+  daemonsetd::Agent agent(context.get_executor(), std::move(*loaded.config), std::move(reload));
+  if (const daemonsetd::Status opened = agent.Open(); !opened) {
+    daemonsetd::log::Error("cannot start", {{"err", opened.error().message()}});
+    return kExitError;
+  }
+  std::exception_ptr failure;
+  asio::co_spawn(context, agent.Run(), [&](std::exception_ptr error) {
+    failure = error;
+    context.stop();
+  });
+  context.run();
+  if (failure) std::rethrow_exception(failure);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const std::string version(daemonsetd::BuildVersion().version);
+    const auto command_line = daemonsetd::config::ParseCommandLine(argc, argv, "daemonsetd " + version);
+    using Action = daemonsetd::config::CommandLine::Action;
+    if (command_line.action == Action::kExit) {
+      std::fputs(command_line.text.c_str(), command_line.exit_code == kExitUsage ? stderr : stdout);
+      return command_line.exit_code;
+    }
+    auto loaded = daemonsetd::config::Load(command_line.sources, daemonsetd::config::ReadSurroundings());
+    if (command_line.action == Action::kCheckConfig) {
+      const auto report = daemonsetd::config::CheckConfig(loaded);
+      std::fputs(report.output.c_str(), stdout);
+      std::fputs(report.errors.c_str(), stderr);
+      return report.exit_code;
+    }
+    if (!loaded.config) {
+      std::fputs(daemonsetd::config::ErrorsText(loaded).c_str(), stderr);
+      return kExitError;
+    }
+    return Serve(command_line, std::move(loaded));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "daemonsetd: %s\n", error.what());
+    return kExitError;
+  }
+}

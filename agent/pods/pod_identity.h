@@ -1,0 +1,30 @@
+// Who a pod belongs to. Written on its sandbox, so that any later agent finds the owner without a record of its own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "agent/decide/observed.h"
+#include "agent/model/kubernetes.h"
+
+namespace daemonsetd::pods {
+
+struct PodIdentity {
+  std::string owner_kind;  // "DaemonSet" or "Pod"
+  std::string owner_name;
+  std::string owner_uid;
+  std::string template_hash;
+  int hash_version = 0;
+  std::uint32_t sequence = 0;
+};
+
+void WriteIdentity(const PodIdentity& identity, ::runtime::v1::PodSandboxConfig& config);
+
+// From the newest sandbox; unset where our annotations are missing or damaged.
+std::optional<PodIdentity> ReadIdentity(const decide::ObservedPod& observed);
+
+// A Pod with what the runtime knows: names, UID, container names, grace period. Enough to stop it, not to run it.
+corev1::Pod PodFromRuntime(const decide::ObservedPod& observed);
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,334 @@
+#include "agent/pods/pod_operations.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "agent/base/log.h"
+#include "agent/pods/env.h"
+#include "agent/pods/hosts_file.h"
+#include "agent/pods/log_links.h"
+#include "agent/pods/sandbox_dirs.h"
+#include "cri/convert.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+// A stop waits for the grace period and then for the runtime to kill and clean up.
+constexpr Nanoseconds kKillAllowance = std::chrono::seconds(30);
+
+Outcome Done() { return {.status = Ok(), .reason = {}}; }
+Outcome Failed(Error error, std::string reason) { return {.status = std::move(error), .reason = std::move(reason)}; }
+
+const corev1::Container* FindSpec(const corev1::Pod& pod, const std::string& name) {
+  for (const corev1::Container& container : pod.spec().initcontainers()) {
+    if (container.name() == name) return &container;
+  }
+  for (const corev1::Container& container : pod.spec().containers()) {
+    if (container.name() == name) return &container;
+  }
+  return nullptr;
+}
+
+// Everything a container start needs from the file system, made on a pool thread.
+struct ContainerFiles {
+  PodPaths paths;
+  corev1::Pod pod;
+  corev1::Container container;
+  std::string token;
+  std::vector<std::string> pod_ips;
+  std::string hostname;
+  std::string domain;
+
+  Status operator()() const {
+    DAEMONSETD_RETURN_IF_ERROR(MakeContainerFiles(paths, container, token));
+    return WriteHostsFile(pod, paths.etc_hosts(), pod_ips, hostname, domain);
+  }
+};
+
+std::string DomainOf(const corev1::Pod& pod, const std::string& cluster_domain) {
+  if (pod.spec().subdomain().empty()) return {};
+  return fmt::format("{}.{}.svc.{}", pod.spec().subdomain(), pod.metadata().namespace_(), cluster_domain);
+}
+
+}  // namespace
+
+PodOperations::PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod)
+    : services_(services), identity_(identity), pod_(pod) {}
+
+Task<Outcome> PodOperations::Execute(decide::Action action) {
+  if (std::holds_alternative<decide::SetUpPod>(action)) co_return co_await SetUp();
+  if (std::holds_alternative<decide::TearDownPod>(action)) co_return co_await TearDown();
+  if (auto* create = std::get_if<decide::CreateSandbox>(&action)) co_return co_await Create(*create);
+  if (auto* start = std::get_if<decide::StartContainer>(&action)) co_return co_await Start(std::move(*start));
+  if (auto* created = std::get_if<decide::StartCreatedContainer>(&action)) {
+    co_return co_await StartCreated(std::move(*created));
+  }
+  if (auto* stop = std::get_if<decide::StopContainer>(&action)) co_return co_await StopOne(std::move(*stop));
+  if (auto* remove = std::get_if<decide::RemoveContainer>(&action)) co_return co_await Remove(std::move(*remove));
+  if (auto* stop = std::get_if<decide::StopSandbox>(&action)) co_return co_await Stop(std::move(*stop));
+  co_return co_await Remove(std::get<decide::RemoveSandbox>(std::move(action)));
+}
+
+Task<Outcome> PodOperations::SetUp() {
+  const auto paths = PodPaths::For(services_.directories, pod_);
+  if (!paths) co_return Failed(paths.error(), "FailedMount");
+  std::function<Status()> make_directories = [paths = *paths] { return MakePodDirectories(paths); };
+  const Status made = co_await services_.blocking.Run(std::move(make_directories));
+  if (!made) co_return Failed(made.error(), "FailedMount");
+  const Status mounted = co_await services_.volumes.SetUp(pod_);
+  if (!mounted) co_return Failed(mounted.error(), "FailedMount");
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
+  const auto paths = PodPaths::For(services_.directories, pod_);
+  if (!paths) co_return Failed(paths.error(), "FailedCreatePodSandBox");
+  cri::SandboxInputs inputs;
+  inputs.attempt = action.attempt;
+  inputs.log_directory = paths->log_directory();
+  inputs.cluster_domain = services_.settings.cluster_domain;
+  inputs.cgroup_parent = services_.settings.cgroup_root;
+  inputs.node_memory = services_.settings.node_memory;
+  inputs.config_source = "file";
+  if (const Status supported = cri::CheckSupported(pod_, inputs); !supported) {
+    co_return Failed(supported.error(), "FailedCreatePodSandBox");
+  }
+  cri::v1::RunPodSandboxRequest request;
+  *request.mutable_config() = cri::ToSandboxConfig(pod_, inputs);
+  WriteIdentity(identity_, *request.mutable_config());
+
+  async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
+  co_await async::kDeafToCancellation;
+  auto created = co_await services_.runtime.RunPodSandbox(std::move(request), services_.settings.runtime_request_timeout);
+  if (!created) {
+    services_.view.Hurry();  // after a deadline it may be there all the same
+    co_return Failed(created.error(), "FailedCreatePodSandBox");
+  }
+  const Status inspected = co_await services_.view.InspectSandbox(*created);
+  if (!inspected) services_.view.Hurry();
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::Start(decide::StartContainer action) {
+  const corev1::Container* spec = FindSpec(pod_, action.name);
+  if (!spec) co_return Failed(Error(ErrorKind::kFatal, "no container " + action.name + " in the pod"), "Internal");
+  const auto paths = PodPaths::For(services_.directories, pod_);
+  if (!paths) co_return Failed(paths.error(), "CreateContainerConfigError");
+
+  const ImageOutcome image = co_await services_.images.Ensure(pod_, *spec);
+  if (!image.status) co_return Failed(image.status.error(), image.reason);
+  if (const Status user = cri::CheckRunAsNonRoot(pod_, *spec, image.image); !user) {
+    co_return Failed(user.error(), "CreateContainerConfigError");
+  }
+  std::uint32_t attempt = action.attempt;
+  if (const auto logs = paths->ContainerLogDirectory(action.name); logs && attempt == 0) {
+    // The runtime has no record of this container, but its old logs may still be here (LG-08).
+    attempt = static_cast<std::uint32_t>(std::max(0, NextAttemptFromLogs(*logs)));
+  }
+
+  const PodFacts facts = Facts();
+  ContainerFiles files{.paths = *paths,
+                       .pod = pod_,
+                       .container = *spec,
+                       .token = std::to_string(attempt),
+                       .pod_ips = facts.pod_ips,
+                       .hostname = cri::PodHostname(pod_, services_.settings.cluster_domain),
+                       .domain = DomainOf(pod_, services_.settings.cluster_domain)};
+  std::function<Status()> make_files = std::move(files);
+  const Status made = co_await services_.blocking.Run(std::move(make_files));
+  if (!made) co_return Failed(made.error(), "CreateContainerConfigError");
+
+  auto process = MakeProcess(pod_, *spec, facts);
+  if (!process) co_return Failed(process.error(), "CreateContainerConfigError");
+  auto mounts = co_await services_.volumes.ContainerMounts(pod_, *spec, process->envs, std::to_string(attempt));
+  if (!mounts) co_return Failed(mounts.error(), "CreateContainerConfigError");
+
+  cri::ContainerInputs inputs;
+  inputs.image_ref = image.image_ref;
+  if (image.image.has_uid()) inputs.image_uid = image.image.uid().value();
+  inputs.image_username = image.image.username();
+  for (EnvVariable& variable : process->envs) {
+    inputs.envs.push_back({.name = std::move(variable.name), .value = std::move(variable.value)});
+  }
+  inputs.command = std::move(process->command);
+  inputs.args = std::move(process->args);
+  inputs.mounts = std::move(*mounts);
+  inputs.node_memory = services_.settings.node_memory;
+  inputs.seccomp_root = services_.settings.seccomp_root;
+  inputs.seccomp_default = services_.settings.seccomp_default;
+  const auto log_path = paths->RelativeLogPath(action.name, attempt);
+  if (!log_path) co_return Failed(log_path.error(), "CreateContainerConfigError");
+  inputs.log_path = *log_path;
+
+  cri::v1::CreateContainerRequest request;
+  request.set_pod_sandbox_id(action.sandbox_id);
+  *request.mutable_config() = cri::ToContainerConfig(pod_, *spec, attempt, inputs);
+  *request.mutable_sandbox_config() = SandboxConfigOf(action.sandbox_id, *paths);
+
+  async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
+  co_await async::kDeafToCancellation;
+  auto created =
+      co_await services_.runtime.CreateContainer(std::move(request), services_.settings.runtime_request_timeout);
+  if (!created) {
+    services_.view.Hurry();
+    co_return Failed(created.error(), "CreateContainerError");
+  }
+  const Status started =
+      co_await services_.runtime.StartContainer(*created, services_.settings.runtime_request_timeout);
+  co_await Refresh(*created, action.sandbox_id);
+  if (!started) co_return Failed(started.error(), "RunContainerError");
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::StartCreated(decide::StartCreatedContainer action) {
+  async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
+  co_await async::kDeafToCancellation;
+  const Status started =
+      co_await services_.runtime.StartContainer(action.container_id, services_.settings.runtime_request_timeout);
+  co_await Refresh(action.container_id, SandboxOf(action.container_id));
+  if (!started) co_return Failed(started.error(), "RunContainerError");
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::StopOne(decide::StopContainer action) {
+  const Status stopped = co_await services_.runtime.StopContainer(action.container_id, action.grace,
+                                                                  action.grace + kKillAllowance);
+  co_await Refresh(action.container_id, SandboxOf(action.container_id));
+  if (!stopped) co_return Failed(stopped.error(), "FailedKillPod");
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::Remove(decide::RemoveContainer action) {
+  const std::string sandbox_id = SandboxOf(action.container_id);
+  std::vector<std::string> files = LogFilesOf(action.container_id);
+  const Status removed =
+      co_await services_.runtime.RemoveContainer(action.container_id, services_.settings.runtime_request_timeout);
+  co_await Refresh(action.container_id, sandbox_id);
+  if (!removed) co_return Failed(removed.error(), "FailedKillPod");
+  co_await RemoveFiles(std::move(files));
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::Stop(decide::StopSandbox action) {
+  const Status stopped =
+      co_await services_.runtime.StopPodSandbox(action.sandbox_id, services_.settings.runtime_request_timeout);
+  const Status inspected = co_await services_.view.InspectSandbox(action.sandbox_id);
+  if (!inspected) services_.view.Hurry();
+  if (!stopped) co_return Failed(stopped.error(), "FailedKillPod");
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::Remove(decide::RemoveSandbox action) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> containers;
+  if (const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid())) {
+    for (const decide::ObservedContainer& container : observed->containers) {
+      if (container.sandbox_id != action.sandbox_id) continue;
+      containers.emplace_back(container.status.id(), LogFilesOf(container.status.id()));
+    }
+  }
+  const Status removed =
+      co_await services_.runtime.RemovePodSandbox(action.sandbox_id, services_.settings.runtime_request_timeout);
+  const Status inspected = co_await services_.view.InspectSandbox(action.sandbox_id);
+  if (!inspected) services_.view.Hurry();
+  if (!removed) co_return Failed(removed.error(), "FailedKillPod");
+  for (auto& [id, files] : containers) {
+    co_await Refresh(id, action.sandbox_id);
+    co_await RemoveFiles(std::move(files));
+  }
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::TearDown() {
+  const Status unmounted = co_await services_.volumes.TearDown(pod_.metadata().uid());
+  if (!unmounted) co_return Failed(unmounted.error(), "FailedUnmount");
+  const auto paths = PodPaths::For(services_.directories, pod_);
+  if (!paths) co_return Failed(paths.error(), "FailedUnmount");
+  std::function<Status()> remove_logs = [paths = *paths] { return RemovePodLogs(paths); };
+  const Status removed = co_await services_.blocking.Run(std::move(remove_logs));
+  if (!removed) co_return Failed(removed.error(), "FailedUnmount");
+  co_return Done();
+}
+
+Status PodOperations::LinkLog(const cri::v1::ContainerStatus& container) {
+  const auto paths = PodPaths::For(services_.directories, pod_);
+  if (!paths) return paths.error();
+  const auto link = paths->LogLink(container.metadata().name(), container.id());
+  if (!link) return link.error();
+  const auto target = paths->LogPath(container.metadata().name(), container.metadata().attempt());
+  if (!target) return target.error();
+  return EnsureLogLink({.link = *link, .target = *target});
+}
+
+PodFacts PodOperations::Facts() const {
+  PodFacts facts;
+  facts.host_ips = services_.host_ips();
+  if (const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid())) {
+    if (const auto* sandbox = observed->newest_sandbox(); sandbox && !sandbox->network().ip().empty()) {
+      facts.pod_ips.push_back(sandbox->network().ip());
+      for (const auto& more : sandbox->network().additional_ips()) facts.pod_ips.push_back(more.ip());
+    }
+  }
+  for (const auto& [name, quantity] : services_.node().status().allocatable()) {
+    facts.node_allocatable[name] = model::Quantity::From(quantity);
+  }
+  return facts;
+}
+
+// CreateContainer wants the sandbox's configuration again; the runtime reads names and log directory from it.
+cri::v1::PodSandboxConfig PodOperations::SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const {
+  cri::SandboxInputs inputs;
+  inputs.log_directory = paths.log_directory();
+  inputs.cluster_domain = services_.settings.cluster_domain;
+  inputs.cgroup_parent = services_.settings.cgroup_root;
+  inputs.node_memory = services_.settings.node_memory;
+  inputs.config_source = "file";
+  if (const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid())) {
+    for (const auto& sandbox : observed->sandboxes) {
+      if (sandbox.id() == sandbox_id) inputs.attempt = sandbox.metadata().attempt();
+    }
+  }
+  cri::v1::PodSandboxConfig config = cri::ToSandboxConfig(pod_, inputs);
+  WriteIdentity(identity_, config);
+  return config;
+}
+
+std::string PodOperations::SandboxOf(const std::string& container_id) const {
+  if (const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid())) {
+    for (const decide::ObservedContainer& container : observed->containers) {
+      if (container.status.id() == container_id) return container.sandbox_id;
+    }
+  }
+  return {};
+}
+
+std::vector<std::string> PodOperations::LogFilesOf(const std::string& container_id) const {
+  std::vector<std::string> files;
+  const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid());
+  const auto paths = PodPaths::For(services_.directories, pod_);
+  if (!observed || !paths) return files;
+  for (const decide::ObservedContainer& container : observed->containers) {
+    if (container.status.id() != container_id) continue;
+    const std::string& name = container.status.metadata().name();
+    if (const auto link = paths->LogLink(name, container_id)) files.push_back(*link);
+    if (const auto log = paths->LogPath(name, container.status.metadata().attempt())) files.push_back(*log);
+  }
+  return files;
+}
+
+Task<void> PodOperations::RemoveFiles(std::vector<std::string> files) {
+  std::function<Status()> remove = [files = std::move(files)] {
+    for (const std::string& file : files) DAEMONSETD_RETURN_IF_ERROR(RemoveLogLink(file));
+    return Ok();
+  };
+  if (const Status removed = co_await services_.blocking.Run(std::move(remove)); !removed) {
+    log::Warning("log files of a removed container stay", {{"err", removed.error().message()}});
+  }
+}
+
+Task<void> PodOperations::Refresh(std::string container_id, std::string sandbox_id) {
+  const Status inspected = co_await services_.view.InspectContainer(std::move(container_id), std::move(sandbox_id));
+  if (!inspected) services_.view.Hurry();
+}
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,52 @@
+// The actions of a pod plan, carried out. Each is safe to repeat and leaves the runtime view up to date.
+#pragma once
+
+#include <string>
+
+#include "agent/decide/pod_plan.h"
+#include "agent/pods/env.h"
+#include "agent/pods/pod_identity.h"
+#include "agent/pods/pod_services.h"
+
+namespace daemonsetd::pods {
+
+struct Outcome {
+  Status status;
+  std::string reason;  // Kubernetes' word for the failure: "ErrImagePull", "CreateContainerError", ...
+};
+
+class PodOperations {
+ public:
+  // The references must outlive every operation; `pod`'s status is read when its containers' env is made.
+  PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod);
+
+  // Until a CRI call that creates something was sent, cancellation ends the operation; after that it is ignored, so
+  // that what was created is known afterwards.
+  Task<Outcome> Execute(decide::Action action);
+
+  // Makes or repairs the link of one container's log (log collectors read these).
+  Status LinkLog(const cri::v1::ContainerStatus& container);
+
+ private:
+  Task<Outcome> SetUp();
+  Task<Outcome> Create(decide::CreateSandbox action);
+  Task<Outcome> Start(decide::StartContainer action);
+  Task<Outcome> StartCreated(decide::StartCreatedContainer action);
+  Task<Outcome> StopOne(decide::StopContainer action);
+  Task<Outcome> Remove(decide::RemoveContainer action);
+  Task<Outcome> Stop(decide::StopSandbox action);
+  Task<Outcome> Remove(decide::RemoveSandbox action);
+  Task<Outcome> TearDown();
+  Task<void> Refresh(std::string container_id, std::string sandbox_id);
+  Task<void> RemoveFiles(std::vector<std::string> files);
+  PodFacts Facts() const;
+  cri::v1::PodSandboxConfig SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const;
+  std::string SandboxOf(const std::string& container_id) const;
+  std::vector<std::string> LogFilesOf(const std::string& container_id) const;
+
+  PodServices& services_;
+  const PodIdentity& identity_;
+  const corev1::Pod& pod_;
+};
+
+}  // namespace daemonsetd::pods

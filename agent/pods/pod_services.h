@@ -1,0 +1,48 @@
+// What every pod worker shares. Owned by the agent, which outlives all workers.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/async/blocking_pool.h"
+#include "agent/async/semaphore.h"
+#include "agent/async/timeline.h"
+#include "agent/decide/pod_plan.h"
+#include "agent/pods/images.h"
+#include "agent/pods/paths.h"
+#include "agent/pods/runtime_view.h"
+#include "agent/pods/volumes/volumes.h"
+#include "cri/runtime.h"
+
+namespace daemonsetd::pods {
+
+struct PodSettings {
+  Nanoseconds runtime_request_timeout = std::chrono::minutes(2);
+  Nanoseconds image_pull_timeout = std::chrono::minutes(30);
+  std::string cgroup_root;    // parent of the pods' cgroups; empty: the runtime's default
+  std::string cluster_domain = "cluster.local";
+  std::string seccomp_root;   // of Localhost profiles
+  bool seccomp_default = false;
+  std::int64_t node_memory = 0;  // bytes
+};
+
+struct PodServices {
+  async::Executor executor;
+  async::Timeline& timeline;
+  async::BlockingPool& blocking;
+  cri::Runtime& runtime;
+  RuntimeView& view;
+  ImagePuller& images;
+  Volumes& volumes;
+  // Sandboxes and containers being created at the same time on this node.
+  async::Semaphore& starts;
+  Directories directories;
+  decide::PlanLimits limits;
+  PodSettings settings;
+  // The node as it is now: allocatable for the downward API, addresses for host network pods.
+  std::function<const corev1::Node&()> node;
+  std::function<std::vector<std::string>()> host_ips;
+};
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,174 @@
+#include "agent/pods/pod_worker.h"
+
+#include <google/protobuf/util/message_differencer.h>
+
+#include <algorithm>
+
+#include "agent/base/log.h"
+#include "agent/decide/pod_status.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() + "/" + pod.metadata().name(); }
+
+bool IsStart(const decide::Action& action) {
+  return std::holds_alternative<decide::SetUpPod>(action) || std::holds_alternative<decide::CreateSandbox>(action) ||
+         std::holds_alternative<decide::StartContainer>(action) ||
+         std::holds_alternative<decide::StartCreatedContainer>(action);
+}
+
+const std::string* ContainerOf(const decide::Action& action) {
+  if (const auto* start = std::get_if<decide::StartContainer>(&action)) return &start->name;
+  if (const auto* created = std::get_if<decide::StartCreatedContainer>(&action)) return &created->name;
+  return nullptr;
+}
+
+}  // namespace
+
+PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod pod, std::function<void()> on_change)
+    : services_(services),
+      identity_(std::move(identity)),
+      pod_(std::move(pod)),
+      on_change_(std::move(on_change)),
+      operations_(services, identity_, pod_),
+      wake_(services.executor),
+      starts_(services.executor),
+      others_(services.executor) {
+  facts_.start_time = services.timeline.Read().wall;
+}
+
+Task<void> PodWorker::Run() {
+  std::exception_ptr stopped;
+  try {
+    while (!finished_) {
+      const decide::ObservedPod* found = services_.view.Find(pod_.metadata().uid());
+      const decide::ObservedPod observed = found ? *found : decide::ObservedPod();
+      const MonoTime now = services_.timeline.mono();
+      decide::Remember(pod_, observed, now, services_.limits, memory_);
+      decide::PodPlan plan = decide::PlanPod(pod_, intent_, observed, memory_, now);
+      const bool news = waiting_for_ != plan.waiting_for;
+      waiting_for_ = plan.waiting_for;
+      LinkLogs(observed);
+      for (decide::Action& action : plan.actions) Launch(std::move(action));
+      finished_ = plan.finished;
+      PublishStatus(observed, news);
+      if (!finished_) co_await wake_.WaitUntil(services_.timeline, plan.wake_at);
+    }
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await async::kDeafToCancellation;
+  starts_.Cancel();
+  others_.Cancel();
+  co_await starts_.Join();
+  co_await others_.Join();
+  if (stopped) std::rethrow_exception(stopped);
+}
+
+void PodWorker::Terminate(Seconds grace, std::string reason) {
+  const Now now = services_.timeline.Read();
+  const MonoTime kill_at = now.mono + grace;
+  if (intent_.terminate && kill_at >= intent_.kill_at) return;
+  if (!intent_.terminate) {
+    log::Info("stopping pod", {{"pod", NameOf(pod_)}, {"grace", FormatDuration(grace)}, {"reason", reason}});
+    intent_.reason = std::move(reason);
+  }
+  intent_.terminate = true;
+  intent_.kill_at = kill_at;
+  pod_.mutable_metadata()->mutable_deletiontimestamp()->set_seconds(
+      std::chrono::floor<Seconds>(now.wall + grace).time_since_epoch().count());
+  pod_.mutable_metadata()->set_deletiongraceperiodseconds(grace.count());
+  starts_.Cancel();
+  wake_.Notify();
+}
+
+void PodWorker::Launch(decide::Action action) {
+  std::string key = decide::OperationKey(action);
+  decide::InFlight in_flight{.since = services_.timeline.mono(), .kill_at = std::nullopt};
+  if (const auto* stop = std::get_if<decide::StopContainer>(&action)) in_flight.kill_at = in_flight.since + stop->grace;
+  memory_.in_flight[key] = in_flight;
+  const int generation = ++generations_[key];
+  log::Debug(decide::ToString(action), {{"pod", NameOf(pod_)}});
+  async::TaskScope& scope = IsStart(action) ? starts_ : others_;
+  std::string name = NameOf(pod_) + " " + key;
+  // An operation that is cancelled before its first step ends without Perform having run, so the end is noted here.
+  std::function<void()> on_end = [this, key, generation] {
+    if (generations_[key] != generation) return;
+    memory_.in_flight.erase(key);
+    wake_.Notify();
+  };
+  scope.Spawn(std::move(name), Perform(std::move(action), std::move(key), generation), std::move(on_end));
+}
+
+Task<void> PodWorker::Perform(decide::Action action, std::string key, int generation) {
+  const Outcome outcome = co_await operations_.Execute(action);
+  Ended(action, key, generation, outcome);
+}
+
+void PodWorker::Ended(const decide::Action& action, const std::string& key, int generation, const Outcome& outcome) {
+  if (generations_[key] != generation) return;
+  const MonoTime now = services_.timeline.mono();
+  const std::string* container = ContainerOf(action);
+  if (outcome.status) {
+    memory_.failures.erase(key);
+    if (container) memory_.containers[*container].waiting.reset();
+    if (std::holds_alternative<decide::SetUpPod>(action)) memory_.set_up = true;
+    if (std::holds_alternative<decide::TearDownPod>(action)) memory_.torn_down = true;
+    if (std::holds_alternative<decide::SetUpPod>(action) || std::holds_alternative<decide::CreateSandbox>(action)) {
+      memory_.sandbox_waiting.reset();
+    }
+    return;
+  }
+  const Error error = outcome.status.error();
+  if (error.kind() == ErrorKind::kCancelled && intent_.terminate) return;
+  memory_.failures.try_emplace(key, decide::kOperationBackoff).first->second.Fail(now);
+  log::Warning("operation failed; trying again after a back-off",
+               {{"pod", NameOf(pod_)},
+                {"operation", decide::ToString(action)},
+                {"reason", outcome.reason},
+                {"retryIn", FormatDuration(memory_.failures.at(key).delay())},
+                {"err", error.message()}});
+  decide::WaitingReason waiting{outcome.reason, error.message()};
+  if (container) {
+    decide::ContainerMemory& remembered = memory_.containers[*container];
+    remembered.waiting = std::move(waiting);
+    // The name of this attempt is held by a call that we no longer wait for (LC-09): leave it alone if no list shows it.
+    const auto* start = std::get_if<decide::StartContainer>(&action);
+    if (start && error.kind() == ErrorKind::kExists) remembered.lowest_attempt = start->attempt + 1;
+  } else if (std::holds_alternative<decide::SetUpPod>(action)) {
+    memory_.sandbox_waiting = std::move(waiting);
+  } else if (const auto* create = std::get_if<decide::CreateSandbox>(&action)) {
+    memory_.sandbox_waiting = std::move(waiting);
+    if (error.kind() == ErrorKind::kExists) memory_.lowest_sandbox_attempt = create->attempt + 1;  // LC-10
+  }
+}
+
+// Links belong to the state, not to the start: a crash between start and link is repaired here (LG-06).
+void PodWorker::LinkLogs(const decide::ObservedPod& observed) {
+  if (intent_.terminate) return;
+  for (const decide::ObservedContainer& container : observed.containers) {
+    const auto& status = container.status;
+    const bool has_log = status.state() == cri::v1::CONTAINER_RUNNING || status.state() == cri::v1::CONTAINER_EXITED;
+    if (!has_log || linked_.contains(status.id())) continue;
+    if (const Status linked = operations_.LinkLog(status); !linked) {
+      log::Warning("no log link", {{"pod", NameOf(pod_)}, {"err", linked.error().message()}});
+    }
+    linked_.insert(status.id());
+  }
+}
+
+void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
+  facts_.host_ips = services_.host_ips();
+  if (const auto* sandbox = observed.newest_sandbox(); sandbox && sandbox->metadata().attempt() == 0) {
+    facts_.start_time = WallTime(Nanoseconds(sandbox->created_at()));
+  }
+  corev1::PodStatus status = decide::ComputePodStatus(pod_, observed, memory_, pod_.status(), facts_,
+                                                      services_.timeline.Read());
+  news |= finished_ || !google::protobuf::util::MessageDifferencer::Equals(status, pod_.status());
+  if (!news) return;
+  *pod_.mutable_status() = std::move(status);
+  on_change_();
+}
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,66 @@
+// One pod's control loop: observe, plan, start what the plan says, publish the status, wait for the next wake-up.
+// Phases only go forward: running → terminating → finished. A grace period only shrinks.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "agent/async/task_scope.h"
+#include "agent/async/wake.h"
+#include "agent/decide/pod_memory.h"
+#include "agent/decide/pod_plan.h"
+#include "agent/pods/pod_identity.h"
+#include "agent/pods/pod_operations.h"
+#include "agent/pods/pod_services.h"
+
+namespace daemonsetd::pods {
+
+class PodWorker {
+ public:
+  // `on_change` is called on the loop when the pod's status changed.
+  PodWorker(PodServices& services, PodIdentity identity, corev1::Pod pod, std::function<void()> on_change);
+
+  // Until the pod is finished (everything removed), or cancelled (containers stay as they are).
+  Task<void> Run();
+
+  // The runtime's record of this pod changed.
+  void Notify() { wake_.Notify(); }
+  // Stops the pod. A second call can only make the end come sooner.
+  void Terminate(Seconds grace, std::string reason);
+
+  const corev1::Pod& pod() const { return pod_; }  // with its current status
+  const PodIdentity& identity() const { return identity_; }
+  const std::string& waiting_for() const { return waiting_for_; }
+  const std::string& termination_reason() const { return intent_.reason; }
+  bool terminating() const { return intent_.terminate; }
+  bool terminal() const { return !memory_.terminal_phase.empty(); }
+  bool finished() const { return finished_; }
+
+ private:
+  void Launch(decide::Action action);
+  Task<void> Perform(decide::Action action, std::string key, int generation);
+  void Ended(const decide::Action& action, const std::string& key, int generation, const Outcome& outcome);
+  void LinkLogs(const decide::ObservedPod& observed);
+  void PublishStatus(const decide::ObservedPod& observed, bool news);
+
+  PodServices& services_;
+  const PodIdentity identity_;
+  corev1::Pod pod_;
+  std::function<void()> on_change_;
+  PodOperations operations_;
+  decide::PodIntent intent_;
+  decide::PodMemory memory_;
+  decide::StatusFacts facts_;
+  async::Wake wake_;
+  async::TaskScope starts_;  // cancelled by Terminate
+  async::TaskScope others_;
+  std::map<std::string, int> generations_;  // an operation that was replaced ends without a word
+  std::set<std::string> linked_;            // containers whose log link is in place
+  std::string waiting_for_;
+  bool finished_ = false;
+};
+
+}  // namespace daemonsetd::pods

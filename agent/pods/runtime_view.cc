@@ -1,0 +1,325 @@
+#include "agent/pods/runtime_view.h"
+
+#include <algorithm>
+
+#include <boost/asio/this_coro.hpp>
+
+#include "agent/base/log.h"
+#include "agent/decide/labels.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+using cri::v1::CONTAINER_RUNNING;
+
+constexpr Nanoseconds kActiveFor = std::chrono::seconds(10);
+// Events come in bursts: one list serves all that arrive within this time.
+constexpr Nanoseconds kEventSettle = std::chrono::milliseconds(20);
+
+std::string LabelOf(const google::protobuf::Map<std::string, std::string>& labels, const char* name) {
+  const auto label = labels.find(name);
+  return label == labels.end() ? std::string() : label->second;
+}
+
+// CREATED < RUNNING < EXITED; UNKNOWN may come and go.
+bool GoesBack(int from, int to) {
+  if (from == cri::v1::CONTAINER_UNKNOWN || to == cri::v1::CONTAINER_UNKNOWN) return false;
+  return to < from;
+}
+
+// A list tells that an object exists and whose it is; the details come with its inspection. Until then a sandbox or
+// container that is seen for the first time must not be taken for missing, nor an exit for one with code 0.
+cri::v1::PodSandboxStatus Preliminary(const cri::v1::PodSandbox& sandbox) {
+  cri::v1::PodSandboxStatus status;
+  status.set_id(sandbox.id());
+  *status.mutable_metadata() = sandbox.metadata();
+  status.set_state(sandbox.state());
+  status.set_created_at(sandbox.created_at());
+  *status.mutable_labels() = sandbox.labels();
+  *status.mutable_annotations() = sandbox.annotations();
+  return status;
+}
+
+cri::v1::ContainerStatus Preliminary(const cri::v1::Container& container) {
+  cri::v1::ContainerStatus status;
+  status.set_id(container.id());
+  *status.mutable_metadata() = container.metadata();
+  status.set_state(container.state() == cri::v1::CONTAINER_CREATED ? container.state() : CONTAINER_RUNNING);
+  status.set_created_at(container.created_at());
+  status.set_started_at(container.created_at());
+  *status.mutable_image() = container.image();
+  status.set_image_ref(container.image_ref());
+  *status.mutable_labels() = container.labels();
+  *status.mutable_annotations() = container.annotations();
+  return status;
+}
+
+template <class Filter>
+Filter OurObjects() {
+  Filter filter;
+  (*filter.mutable_label_selector())[decide::kManagedByLabel] = "true";
+  return filter;
+}
+
+}  // namespace
+
+RuntimeView::RuntimeView(cri::Runtime& runtime, async::Timeline& timeline, async::Executor executor,
+                         RuntimeViewSettings settings, ChangeHandler on_change)
+    : runtime_(runtime),
+      timeline_(timeline),
+      settings_(settings),
+      on_change_(std::move(on_change)),
+      wake_(executor),
+      scope_(executor) {}
+
+const decide::ObservedPod* RuntimeView::Find(const std::string& pod_uid) const {
+  const auto pod = pods_.find(pod_uid);
+  return pod == pods_.end() ? nullptr : &pod->second;
+}
+
+void RuntimeView::Hurry() {
+  hurry_ = true;
+  active_until_ = timeline_.mono() + kActiveFor;
+  wake_.Notify();
+}
+
+MonoTime RuntimeView::NextPoll() const {
+  const MonoTime now = timeline_.mono();
+  if (list_backoff_.due()) return *list_backoff_.due();
+  if (hurry_) return now + kEventSettle;
+  if (has_events_) return now + settings_.safety_poll;
+  return now + (now < active_until_ ? settings_.active_poll : settings_.idle_poll);
+}
+
+Task<void> RuntimeView::Run() {
+  std::exception_ptr stopped;
+  try {
+    scope_.Spawn("runtime events", FollowEvents());
+    for (;;) {
+      hurry_ = false;
+      const daemonsetd::Status listed = co_await Relist();
+      const bool was_failing = !last_error_.empty();
+      if (listed) {
+        list_backoff_.Reset();
+        last_error_.clear();
+        if (was_failing) {
+          log::Info("the container runtime answers again");
+          Changed("");
+        }
+      } else {
+        list_backoff_.Fail(timeline_.mono());
+        if (!was_failing) log::Warning("the container runtime does not answer", {{"err", listed.error().message()}});
+        const bool news = last_error_ != listed.error().message();
+        last_error_ = listed.error().message();
+        if (news) Changed("");
+      }
+      // A wake-up only shortens the wait; while the runtime fails, the back-off is kept.
+      const MonoTime due = NextPoll();
+      while (timeline_.mono() < due) {
+        const bool woken = co_await wake_.WaitUntil(timeline_, due);
+        if (woken && !list_backoff_.due()) break;
+      }
+      if (hurry_ && !list_backoff_.due()) co_await timeline_.SleepUntil(timeline_.mono() + kEventSettle);
+    }
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await async::kDeafToCancellation;
+  scope_.Cancel();
+  co_await scope_.Join();
+  std::rethrow_exception(stopped);
+}
+
+Task<void> RuntimeView::FollowEvents() {
+  Backoff backoff(BackoffLimits{.initial = std::chrono::milliseconds(200), .maximum = std::chrono::seconds(10)});
+  for (;;) {
+    const MonoTime began = timeline_.mono();
+    cri::Runtime::EventHandler on_event = [this](const cri::v1::ContainerEventResponse&) {
+      has_events_ = true;
+      Hurry();
+    };
+    const daemonsetd::Status ended = co_await runtime_.ContainerEvents(std::move(on_event));
+    has_events_ = false;
+    Hurry();  // what happened between two streams is found by a list (LC-13)
+    if (ended.has_error() && ended.error().kind() == ErrorKind::kUnsupported) {
+      log::Info("the container runtime has no events; polling instead");
+      co_return;
+    }
+    if (timeline_.mono() - began > std::chrono::seconds(30)) backoff.Reset();
+    co_await timeline_.SleepUntil(backoff.Fail(timeline_.mono()));
+  }
+}
+
+Task<Status> RuntimeView::Relist() {
+  const MonoTime asked_at = timeline_.mono();
+  auto sandboxes = co_await runtime_.ListPodSandbox(OurObjects<cri::v1::PodSandboxFilter>(), settings_.call_timeout);
+  if (!sandboxes) co_return sandboxes.error();
+  auto containers = co_await runtime_.ListContainers(OurObjects<cri::v1::ContainerFilter>(), settings_.call_timeout);
+  if (!containers) co_return containers.error();
+
+  std::set<std::string> listed;
+  std::map<std::string, std::vector<std::string>> stale;  // by pod: IDs to inspect
+  for (const auto& sandbox : sandboxes->items()) {
+    listed.insert(sandbox.id());
+    Record& record = records_[sandbox.id()];
+    record.is_sandbox = true;
+    record.pod_uid = sandbox.metadata().uid();
+    if (record.state < 0) Put(Preliminary(sandbox));
+    if (record.state != sandbox.state()) stale[record.pod_uid].push_back(sandbox.id());
+  }
+  for (const auto& container : containers->containers()) {
+    listed.insert(container.id());
+    Record& record = records_[container.id()];
+    record.pod_uid = LabelOf(container.labels(), decide::kPodUidLabel);
+    record.sandbox_id = container.pod_sandbox_id();
+    if (record.state < 0) Put(Preliminary(container), record.sandbox_id);
+    const bool late = record.state >= 0 && GoesBack(record.state, container.state());
+    if (record.state != container.state() && !late) stale[record.pod_uid].push_back(container.id());
+  }
+
+  std::vector<std::string> vanished;
+  for (const auto& [id, record] : records_) {
+    // An object made after this list was asked for may be missing from it.
+    if (!listed.contains(id) && record.inspected_at < asked_at) vanished.push_back(id);
+  }
+  for (const std::string& id : vanished) Drop(id);
+
+  for (auto& [pod_uid, ids] : stale) {
+    if (inspecting_.contains(pod_uid)) continue;  // its record does not move on, so the next list finds it again
+    inspecting_.insert(pod_uid);
+    std::string name = "inspect pod " + pod_uid;
+    scope_.Spawn(std::move(name), InspectPod(pod_uid, std::move(ids)));
+  }
+  last_list_ = timeline_.mono();
+  if (!synced_ && inspecting_.empty()) {
+    synced_ = true;
+    Changed("");
+  }
+  co_return Ok();
+}
+
+Task<void> RuntimeView::InspectPod(std::string pod_uid, std::vector<std::string> ids) {
+  bool complete = true;
+  for (const std::string& id : ids) {
+    const auto record = records_.find(id);
+    if (record == records_.end()) continue;
+    daemonsetd::Status done = Ok();
+    if (record->second.is_sandbox) {
+      done = co_await InspectSandbox(id);
+    } else {
+      done = co_await InspectContainer(id, record->second.sandbox_id);
+    }
+    if (!done) {
+      complete = false;
+      log::Warning("inspection failed; trying again", {{"pod", pod_uid}, {"id", id}, {"err", done.error().message()}});
+    }
+  }
+  inspecting_.erase(pod_uid);
+  if (!complete) active_until_ = timeline_.mono() + kActiveFor;
+  if (!synced_ && inspecting_.empty()) {
+    synced_ = true;
+    Changed("");
+  }
+}
+
+Task<Status> RuntimeView::InspectSandbox(std::string sandbox_id) {
+  const MonoTime asked_at = timeline_.mono();
+  auto answer = co_await runtime_.PodSandboxStatus(sandbox_id, false, settings_.call_timeout);
+  if (answer) {
+    Store(answer->status(), asked_at);
+  } else if (answer.error().kind() == ErrorKind::kAbsent) {
+    Drop(sandbox_id);
+  } else {
+    co_return answer.error();
+  }
+  co_return Ok();
+}
+
+Task<Status> RuntimeView::InspectContainer(std::string container_id, std::string sandbox_id) {
+  const MonoTime asked_at = timeline_.mono();
+  auto answer = co_await runtime_.ContainerStatus(container_id, false, settings_.call_timeout);
+  if (answer) {
+    Store(answer->status(), sandbox_id, asked_at);
+  } else if (answer.error().kind() == ErrorKind::kAbsent) {
+    Drop(container_id);
+  } else {
+    co_return answer.error();
+  }
+  co_return Ok();
+}
+
+void RuntimeView::Store(const cri::v1::PodSandboxStatus& status, MonoTime asked_at) {
+  Record& record = records_[status.id()];
+  if (record.state > status.state()) return;  // READY never comes back
+  record.is_sandbox = true;
+  record.pod_uid = status.metadata().uid();
+  record.state = status.state();
+  record.inspected_at = asked_at;
+  Put(status);
+  Changed(record.pod_uid);
+}
+
+void RuntimeView::Put(const cri::v1::PodSandboxStatus& status) {
+  auto& sandboxes = pods_[status.metadata().uid()].sandboxes;
+  const auto same = std::find_if(sandboxes.begin(), sandboxes.end(),
+                                 [&](const cri::v1::PodSandboxStatus& other) { return other.id() == status.id(); });
+  if (same != sandboxes.end()) {
+    *same = status;
+  } else {
+    sandboxes.push_back(status);
+    std::sort(sandboxes.begin(), sandboxes.end(), [](const auto& a, const auto& b) {
+      return a.metadata().attempt() != b.metadata().attempt() ? a.metadata().attempt() > b.metadata().attempt()
+                                                              : a.created_at() > b.created_at();
+    });
+  }
+}
+
+void RuntimeView::Store(const cri::v1::ContainerStatus& status, const std::string& sandbox_id, MonoTime asked_at) {
+  Record& record = records_[status.id()];
+  if (record.state >= 0 && GoesBack(record.state, status.state())) return;
+  record.pod_uid = LabelOf(status.labels(), decide::kPodUidLabel);
+  record.sandbox_id = sandbox_id;
+  record.state = status.state();
+  record.inspected_at = asked_at;
+  Put(status, sandbox_id);
+  Changed(record.pod_uid);
+}
+
+void RuntimeView::Put(const cri::v1::ContainerStatus& status, const std::string& sandbox_id) {
+  auto& containers = pods_[LabelOf(status.labels(), decide::kPodUidLabel)].containers;
+  const auto same = std::find_if(containers.begin(), containers.end(), [&](const decide::ObservedContainer& other) {
+    return other.status.id() == status.id();
+  });
+  if (same != containers.end()) {
+    same->status = status;
+    same->sandbox_id = sandbox_id;
+  } else {
+    containers.push_back({sandbox_id, status});
+    std::sort(containers.begin(), containers.end(),
+              [](const decide::ObservedContainer& a, const decide::ObservedContainer& b) {
+                return a.status.created_at() > b.status.created_at();
+              });
+  }
+}
+
+void RuntimeView::Drop(const std::string& id) {
+  const auto record = records_.find(id);
+  if (record == records_.end()) return;
+  const std::string pod_uid = record->second.pod_uid;
+  records_.erase(record);
+  const auto pod = pods_.find(pod_uid);
+  if (pod != pods_.end()) {
+    std::erase_if(pod->second.sandboxes, [&](const cri::v1::PodSandboxStatus& sandbox) { return sandbox.id() == id; });
+    std::erase_if(pod->second.containers,
+                  [&](const decide::ObservedContainer& container) { return container.status.id() == id; });
+    if (pod->second.sandboxes.empty() && pod->second.containers.empty()) pods_.erase(pod);
+  }
+  Changed(pod_uid);
+}
+
+void RuntimeView::Changed(const std::string& pod_uid) {
+  active_until_ = timeline_.mono() + kActiveFor;
+  on_change_(pod_uid);
+}
+
+}  // namespace daemonsetd::pods

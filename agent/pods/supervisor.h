@@ -1,0 +1,69 @@
+// Which pods this node runs: reads the sources, plans the node, and keeps one worker per pod.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/async/task_scope.h"
+#include "agent/async/wake.h"
+#include "agent/decide/node_plan.h"
+#include "agent/manifests/source.h"
+#include "agent/pods/pod_services.h"
+#include "agent/pods/pod_worker.h"
+
+namespace daemonsetd::pods {
+
+class Supervisor {
+ public:
+  // `on_change` is called on the loop when anything that a status tells has changed.
+  Supervisor(PodServices& services, std::function<void()> on_change);
+
+  // Until cancelled; the containers stay as they are.
+  Task<void> Run();
+
+  // A complete new picture of the manifest directory. `complete` false: nothing is stopped for lack of an owner.
+  void SetSources(const manifests::Snapshot& snapshot);
+  // The node's labels, taints or allocatable changed.
+  void NodeChanged();
+  // The runtime's record of this pod changed; "" when the runtime as a whole did.
+  void RuntimeChanged(const std::string& pod_uid);
+
+  struct Hosted {
+    decide::Workload workload;
+    decide::WorkloadDecision decision;
+    appsv1::DaemonSet daemon_set;  // of a DaemonSet
+    std::string file;
+    WallTime first_seen;
+    std::string image_error;  // why the images of a new template are not here yet
+  };
+  const std::vector<Hosted>& workloads() const { return workloads_; }
+  const std::map<std::string, std::unique_ptr<PodWorker>>& workers() const { return workers_; }
+
+ private:
+  void Reconcile();
+  std::vector<decide::KnownPod> KnownPods(const std::vector<decide::Workload>& workloads);
+  corev1::Pod MakePod(const Hosted& hosted, std::uint32_t sequence) const;
+  void RefreshNextPod(Hosted& hosted);
+  void StartWorker(PodIdentity identity, corev1::Pod pod);
+  void Stop(const std::string& uid, const std::string& reason);
+  void Pull(std::size_t index);
+  Task<void> PullImages(std::string uid, corev1::PodSpec spec, std::string template_hash);
+  Task<void> RunWorker(std::string uid);
+
+  PodServices& services_;
+  std::function<void()> on_change_;
+  async::Wake wake_;
+  async::TaskScope workers_scope_;
+  async::TaskScope pulls_scope_;
+  std::vector<Hosted> workloads_;
+  bool complete_ = false;
+  std::map<std::string, std::unique_ptr<PodWorker>> workers_;
+  std::map<std::string, std::uint32_t> next_sequence_;  // by owner UID
+  std::map<std::string, std::string> pulls_;            // by owner UID: the template hash being pulled
+  std::map<std::string, std::string> pulled_;           // by owner UID: the template hash whose images are present
+};
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,153 @@
+#include "agent/decide/pod_status.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/decide/pod_plan.h"
+#include "tests/support/pod_builders.h"
+
+namespace daemonsetd::decide {
+namespace {
+
+using ::runtime::v1::CONTAINER_CREATED;
+using ::runtime::v1::CONTAINER_EXITED;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using testing::MakeContainer;
+using testing::MakePod;
+using testing::MakeSandbox;
+
+class PodStatusTest : public ::testing::Test {
+ protected:
+  corev1::PodStatus Compute() {
+    Remember(pod, observed, now.mono, PlanLimits{}, memory);
+    corev1::PodStatus status = ComputePodStatus(pod, observed, memory, pod.status(), facts, now);
+    *pod.mutable_status() = status;
+    return status;
+  }
+  std::string Condition(const std::string& type) {
+    for (const auto& condition : pod.status().conditions()) {
+      if (condition.type() == type) return condition.status();
+    }
+    return "missing";
+  }
+
+  corev1::Pod pod = MakePod({"main"});
+  ObservedPod observed;
+  PodMemory memory;
+  StatusFacts facts{.host_ips = {"10.0.0.1"}, .start_time = WallTime(seconds(1000))};
+  Now now{.mono = MonoTime(std::chrono::hours(1)), .wall = WallTime(seconds(2000))};
+};
+
+TEST_F(PodStatusTest, APodWithNothingYetIsPending) {
+  const corev1::PodStatus status = Compute();
+  EXPECT_EQ(status.phase(), "Pending");
+  EXPECT_EQ(status.containerstatuses(0).state().waiting().reason(), "ContainerCreating");
+  EXPECT_EQ(StatusWord(pod), "ContainerCreating");
+  EXPECT_EQ(Condition("Ready"), "False");
+  EXPECT_EQ(Condition("Initialized"), "True");
+  EXPECT_EQ(Condition("PodScheduled"), "True");
+  EXPECT_EQ(status.starttime().seconds(), 1000);
+}
+
+TEST_F(PodStatusTest, ARunningPodIsReady) {
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "c0", .name = "main"})};
+  const corev1::PodStatus status = Compute();
+  EXPECT_EQ(status.phase(), "Running");
+  EXPECT_TRUE(IsReady(status));
+  EXPECT_EQ(status.containerstatuses(0).containerid(), "containerd://c0");
+  EXPECT_EQ(StatusWord(pod), "Running");
+}
+
+TEST_F(PodStatusTest, AReadinessProbeWithoutAResultMeansNotReady) {  // PB-02
+  pod.mutable_spec()->mutable_containers(0)->mutable_readinessprobe();
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "c0", .name = "main"})};
+  EXPECT_FALSE(IsReady(Compute()));
+}
+
+TEST_F(PodStatusTest, HostNetworkPodsHaveTheNodesAddress) {  // LC-28
+  pod.mutable_spec()->set_hostnetwork(true);
+  observed.sandboxes = {MakeSandbox("s0")};
+  EXPECT_EQ(Compute().podip(), "10.0.0.1");
+  facts.host_ips = {"10.0.0.2"};
+  EXPECT_EQ(Compute().podip(), "10.0.0.2");
+}
+
+TEST_F(PodStatusTest, OtherPodsHaveTheirSandboxesAddress) {
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.sandboxes[0].mutable_network()->set_ip("10.244.0.5");
+  EXPECT_EQ(Compute().podip(), "10.244.0.5");
+}
+
+TEST_F(PodStatusTest, CrashLoopsAreNamedWithTheirBackoff) {
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {
+      MakeContainer({.id = "c0", .name = "main", .state = CONTAINER_EXITED, .restart_count = 2, .exit_code = 7})};
+  const corev1::PodStatus status = Compute();
+  EXPECT_EQ(status.phase(), "Running");
+  const auto& container = status.containerstatuses(0);
+  EXPECT_EQ(container.state().waiting().reason(), "CrashLoopBackOff");
+  EXPECT_THAT(container.state().waiting().message(), HasSubstr("back-off 20s restarting failed container=main"));
+  EXPECT_EQ(container.laststate().terminated().exitcode(), 7);
+  EXPECT_EQ(container.restartcount(), 2);
+  EXPECT_EQ(StatusWord(pod), "CrashLoopBackOff");
+}
+
+TEST_F(PodStatusTest, AFailedStartIsToldInKubernetesWords) {
+  observed.sandboxes = {MakeSandbox("s0")};
+  memory.containers["main"].waiting = WaitingReason{"ErrImagePull", "no such image"};
+  EXPECT_EQ(Compute().containerstatuses(0).state().waiting().reason(), "ErrImagePull");
+  EXPECT_EQ(StatusWord(pod), "ErrImagePull");
+}
+
+TEST_F(PodStatusTest, InitContainersAreCounted) {
+  pod = MakePod({"main"}, {"first", "second"});
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "i0", .name = "first"})};
+  EXPECT_EQ(Compute().phase(), "Pending");
+  EXPECT_EQ(StatusWord(pod), "Init:0/2");
+  EXPECT_EQ(Condition("Initialized"), "False");
+  EXPECT_EQ(pod.status().containerstatuses(0).state().waiting().reason(), "PodInitializing");
+  observed.containers = {MakeContainer({.id = "i0", .name = "first", .state = CONTAINER_EXITED})};
+  Compute();
+  EXPECT_EQ(StatusWord(pod), "Init:1/2");
+}
+
+TEST_F(PodStatusTest, ASidecarCountsAsInitializedOnceItRuns) {
+  pod = MakePod({"main"}, {"sidecar"});
+  pod.mutable_spec()->mutable_initcontainers(0)->set_restartpolicy("Always");
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "i0", .name = "sidecar"}), MakeContainer({.id = "c0", .name = "main"})};
+  EXPECT_EQ(Compute().phase(), "Running");
+  EXPECT_EQ(Condition("Initialized"), "True");
+  EXPECT_EQ(StatusWord(pod), "Running");
+}
+
+TEST_F(PodStatusTest, ConditionTimesMoveOnlyWithTheirValue) {
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "c0", .name = "main"})};
+  Compute();
+  now.wall += seconds(100);
+  const corev1::PodStatus status = Compute();
+  for (const auto& condition : status.conditions()) EXPECT_EQ(condition.lasttransitiontime().seconds(), 2000);
+}
+
+TEST_F(PodStatusTest, ATerminalPhaseStays) {  // LC-23
+  pod.mutable_spec()->set_restartpolicy("Never");
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "c0", .name = "main", .state = CONTAINER_EXITED})};
+  EXPECT_EQ(Compute().phase(), "Succeeded");
+  observed.containers = {MakeContainer({.id = "c1", .name = "main"})};
+  EXPECT_EQ(Compute().phase(), "Succeeded");
+}
+
+TEST_F(PodStatusTest, ADeletedPodIsTerminating) {
+  Compute();
+  pod.mutable_metadata()->mutable_deletiontimestamp()->set_seconds(1);
+  EXPECT_EQ(StatusWord(pod), "Terminating");
+}
+
+}  // namespace
+}  // namespace daemonsetd::decide
