@@ -55,6 +55,7 @@ class Runtime {
   virtual Task<daemonsetd::Status> ContainerEvents(EventHandler on_event) = 0;
 
   // Images. ImageStatus: kAbsent when the image is not here. PullImage answers the image reference.
+  // ListImages: the filter is a hint, containerd answers every image.
   virtual Task<Result<v1::Image>> ImageStatus(v1::ImageSpec image, Nanoseconds timeout) = 0;
   virtual Task<Result<std::string>> PullImage(v1::PullImageRequest request, Nanoseconds timeout) = 0;
   virtual Task<Result<v1::ListImagesResponse>> ListImages(v1::ImageFilter filter, Nanoseconds timeout) = 0;

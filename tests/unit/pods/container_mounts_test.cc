@@ -86,40 +86,35 @@ TEST_F(ContainerMountsTest, NameTheMountThatFails) {
 TEST_F(ContainerMountsTest, ExpandASubPathAndMakeItsDirectories) {
   std::filesystem::permissions(Path("host"), std::filesystem::perms(0700));
   const MountInputs inputs{.token = "0", .envs = {{"POD", "p"}}};
-  const auto mounts = Mounts(R"(volumeMounts { name: "host" mountPath: "/x" subPathExpr: "logs/$(POD)"
-})", inputs);
+  const auto mount = [](const std::string& expression) {
+    return R"(volumeMounts { name: "host" mountPath: "/x" subPathExpr: ")" + expression + "\" }";
+  };
+  const auto mounts = Mounts(mount("logs/$(POD)"), {.token = "0", .envs = {{"POD", "p"}}});
   ASSERT_TRUE(mounts) << mounts.error().message();
-EXPECT_EQ(mounts->front().host_path(), Path("host/logs/p"));
-EXPECT_EQ(Mode(Path("host/logs/p")), 0700u);
-  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "host" mountPath: "/x" subPathExpr: "$(NONE)"
-  })"), HasSubstr("NONE"));
-  const MountInputs hostile{.token = "0", .envs = {{"POD", "../../etc"}}};
-  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "host" mountPath: "/x" subPathExpr: "$(POD)"
-  })", hostile),
-              HasSubstr(".."));
-  const MountInputs empty{.token = "0", .envs = {{"POD", ""}}};
-  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "host" mountPath: "/x" subPathExpr: "$(POD)"
-  })", empty),
-              HasSubstr("relative path"));
-  }
+  EXPECT_EQ(mounts->front().host_path(), Path("host/logs/p"));
+  EXPECT_EQ(Mode(Path("host/logs/p")), 0700u);
+  EXPECT_THAT(ErrorOf(mount("$(NONE)")), HasSubstr("NONE"));
+  EXPECT_THAT(ErrorOf(mount("$(POD)"), {.token = "0", .envs = {{"POD", "../../etc"}}}), HasSubstr(".."));
+  EXPECT_THAT(ErrorOf(mount("$(POD)"), {.token = "0", .envs = {{"POD", ""}}}), HasSubstr("relative path"));
+}
 
-  TEST_F(ContainerMountsTest, ASubPathNeverLeavesItsVolume) {
-    Write(Path("secret/file"), "x");
-    Write(Path("host/file"), "x");
-    std::filesystem::create_directories(Path("host/real"));
-    std::filesystem::create_directory_symlink(Path("secret"), Path("host/absolute"));
-    std::filesystem::create_directory_symlink("../secret", Path("host/relative"));
-    std::filesystem::create_directory_symlink("real", Path("host/inside"));
-    std::filesystem::create_symlink("loop", Path("host/loop"));
-    EXPECT_EQ(*ResolveSubPath(Path("host"), "inside"), Path("host/real"));
-    EXPECT_EQ(*ResolveSubPath(Path("host"), "inside/./new//deep"), Path("host/real/new/deep"));
-    EXPECT_EQ(*ResolveSubPath(Path("host"), "file"), Path("host/file")) << "a file stays a file";
-    for (const char* wrong : {"absolute", "absolute/file", "absolute/new", "relative", "relative/new", "loop", "..",
-                              "real/../../secret", "/etc", "", "file/below"}) {
-      EXPECT_FALSE(ResolveSubPath(Path("host"), wrong)) << wrong;
-    }
-    EXPECT_FALSE(Exists(Path("secret/new")));
+TEST_F(ContainerMountsTest, ASubPathNeverLeavesItsVolume) {
+  Write(Path("secret/file"), "x");
+  Write(Path("host/file"), "x");
+  std::filesystem::create_directories(Path("host/real"));
+  std::filesystem::create_directory_symlink(Path("secret"), Path("host/absolute"));
+  std::filesystem::create_directory_symlink("../secret", Path("host/relative"));
+  std::filesystem::create_directory_symlink("real", Path("host/inside"));
+  std::filesystem::create_symlink("loop", Path("host/loop"));
+  EXPECT_EQ(*ResolveSubPath(Path("host"), "inside"), Path("host/real"));
+  EXPECT_EQ(*ResolveSubPath(Path("host"), "inside/./new//deep"), Path("host/real/new/deep"));
+  EXPECT_EQ(*ResolveSubPath(Path("host"), "file"), Path("host/file")) << "a file stays a file";
+  for (const char* wrong : {"absolute", "absolute/file", "absolute/new", "relative", "relative/new", "loop", "..",
+                            "real/../../secret", "/etc", "", "file/below"}) {
+    EXPECT_FALSE(ResolveSubPath(Path("host"), wrong)) << wrong;
   }
+  EXPECT_FALSE(Exists(Path("secret/new")));
+}
 
-  }  // namespace
-  }  // namespace daemonsetd::pods
+}  // namespace
+}  // namespace daemonsetd::pods

@@ -58,20 +58,20 @@ class EnvTest : public ::testing::Test {
 };
 
 TEST_F(EnvTest, ExpandsAgainstEarlierVariablesOnly) {
-  const Result<Process> process = Make(R"(
+  const Result<Process> process = Make(R"text(
       env { name: "A" value: "1" } env { name: "B" value: "$(A)-$(C)-$$(A)" } env { name: "C" value: "3" }
-      command: "/bin/$(C)" args: "--a=$(A)" args: "$(NONE)")");
+      command: "/bin/$(C)" args: "--a=$(A)" args: "$(NONE)")text");
   ASSERT_TRUE(process);
-EXPECT_THAT(process->envs, ElementsAre(FieldsAre("A", "1"), FieldsAre("B", "1-$(C)-$(A)"), FieldsAre("C", "3")));
-EXPECT_THAT(process->command, ElementsAre("/bin/3"));
-EXPECT_THAT(process->args, ElementsAre("--a=1", "$(NONE)"));
+  EXPECT_THAT(process->envs, ElementsAre(FieldsAre("A", "1"), FieldsAre("B", "1-$(C)-$(A)"), FieldsAre("C", "3")));
+  EXPECT_THAT(process->command, ElementsAre("/bin/3"));
+  EXPECT_THAT(process->args, ElementsAre("--a=1", "$(NONE)"));
 }
 
 TEST_F(EnvTest, TheLaterOfTwoVariablesWithOneNameWins) {
   const Result<Process> process =
-      Make(R"(env { name: "A" value: "1" } env { name: "B" value: "$(A)" } env { name: "A" value: "2" })");
+      Make(R"text(env { name: "A" value: "1" } env { name: "B" value: "$(A)" } env { name: "A" value: "2" })text");
   ASSERT_TRUE(process);
-EXPECT_THAT(process->envs, ElementsAre(FieldsAre("A", "2"), FieldsAre("B", "1")));
+  EXPECT_THAT(process->envs, ElementsAre(FieldsAre("A", "2"), FieldsAre("B", "1")));
 }
 
 TEST_F(EnvTest, ReadsFieldsOfThePod) {
