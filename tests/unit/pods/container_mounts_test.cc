@@ -1,0 +1,120 @@
+#include "agent/pods/volumes/container_mounts.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <stdexcept>
+
+#include "agent/pods/volumes/sub_path.h"
+#include "tests/unit/pods/temporary_tree.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+namespace v1 = ::runtime::v1;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class ContainerMountsTest : public TemporaryTree {
+ protected:
+  ContainerMountsTest() { std::filesystem::create_directories(Path("host")); }
+
+  Result<std::vector<v1::Mount>> Mounts(const std::string& container, const MountInputs& inputs = {.token = "0"}) {
+    corev1::Pod pod;
+    const std::string text = R"(metadata { name: "pod" namespace: "ns" uid: "uid-1" } spec {
+        volumes { name: "host" volumeSource { hostPath { path: ")" +
+                             Path("host") + R"(" } } } volumes { name: "tmp" volumeSource { emptyDir { } } }
+        volumes { name: "secret" volumeSource { secret { secretName: "s" } } }
+        containers { name: "main" )" +
+                             container + " } }";
+    if (!google::protobuf::TextFormat::ParseFromString(text, &pod)) throw std::runtime_error("the test's pod is wrong");
+    return ContainerMounts(directories(), pod, pod.spec().containers(0), inputs);
+  }
+  std::string ErrorOf(const std::string& container, const MountInputs& inputs = {.token = "0"}) {
+    const auto mounts = Mounts(container, inputs);
+    return mounts ? "" : mounts.error().message();
+  }
+};
+
+TEST_F(ContainerMountsTest, CarryVolumesThenHostsThenTheTerminationMessage) {
+  const auto mounts = Mounts(R"(terminationMessagePath: "/dev/termination-log"
+      volumeMounts { name: "host" mountPath: "/host" readOnly: true mountPropagation: "HostToContainer" }
+      volumeMounts { name: "tmp" mountPath: "tmp" mountPropagation: "Bidirectional" })",
+                             {.token = "7"});
+  ASSERT_TRUE(mounts);
+  ASSERT_THAT(*mounts, SizeIs(4));
+  EXPECT_EQ((*mounts)[0].host_path(), Path("host"));
+  EXPECT_TRUE((*mounts)[0].readonly());
+  EXPECT_FALSE((*mounts)[0].selinux_relabel());
+  EXPECT_EQ((*mounts)[0].propagation(), v1::MountPropagation::PROPAGATION_HOST_TO_CONTAINER);
+  EXPECT_EQ((*mounts)[1].container_path(), "/tmp");
+  EXPECT_TRUE((*mounts)[1].selinux_relabel());
+  EXPECT_EQ((*mounts)[1].propagation(), v1::MountPropagation::PROPAGATION_BIDIRECTIONAL);
+  EXPECT_EQ((*mounts)[2].container_path(), "/etc/hosts");
+  EXPECT_EQ((*mounts)[2].host_path(), Path("kubelet/pods/uid-1/etc-hosts"));
+  EXPECT_EQ((*mounts)[3].container_path(), "/dev/termination-log");
+  EXPECT_EQ((*mounts)[3].host_path(), Path("kubelet/pods/uid-1/containers/main/7"));
+}
+
+TEST_F(ContainerMountsTest, LeaveEtcHostsToAContainerThatMountsItsOwn) {
+  const auto mounts = Mounts(R"(volumeMounts { name: "host" mountPath: "/etc/hosts" })");
+  ASSERT_TRUE(mounts);
+  EXPECT_THAT(*mounts, SizeIs(1));
+}
+
+TEST_F(ContainerMountsTest, KnowRecursiveReadOnly) {
+  const std::string mount = R"(volumeMounts { name: "host" mountPath: "/h" readOnly: true recursiveReadOnly: )";
+  EXPECT_FALSE(Mounts(mount + R"("IfPossible" })")->front().recursive_read_only());
+  EXPECT_THAT(ErrorOf(mount + R"("Enabled" })"), HasSubstr("the runtime cannot do it"));
+  const MountInputs able{.token = "0", .recursive_read_only = true};
+  EXPECT_TRUE(Mounts(mount + R"("Enabled" })", able)->front().recursive_read_only());
+  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "host" mountPath: "/h" recursiveReadOnly: "Enabled" })", able),
+              HasSubstr("needs readOnly"));
+}
+
+TEST_F(ContainerMountsTest, NameTheMountThatFails) {
+  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "absent" mountPath: "/x" })"),
+              HasSubstr("container main: volumeMount absent at /x"));
+  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "secret" mountPath: "/x" })"), HasSubstr("needs Secret s"));
+  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "host" mountPath: "/x" mountPropagation: "Sideways" })"),
+              HasSubstr("Sideways is unknown"));
+  EXPECT_THAT(ErrorOf(R"(volumeDevices { name: "d" devicePath: "/dev/x" })"), HasSubstr("volumeDevices"));
+}
+
+TEST_F(ContainerMountsTest, ExpandASubPathAndMakeItsDirectories) {
+  std::filesystem::permissions(Path("host"), std::filesystem::perms(0700));
+  const MountInputs inputs{.token = "0", .envs = {{"POD", "p"}}};
+  const auto mount = [](const std::string& expression) {
+    return R"(volumeMounts { name: "host" mountPath: "/x" subPathExpr: ")" + expression + "\" }";
+  };
+  const auto mounts = Mounts(mount("logs/$(POD)"), {.token = "0", .envs = {{"POD", "p"}}});
+  ASSERT_TRUE(mounts) << mounts.error().message();
+  EXPECT_EQ(mounts->front().host_path(), Path("host/logs/p"));
+  EXPECT_EQ(Mode(Path("host/logs/p")), 0700u);
+  EXPECT_THAT(ErrorOf(mount("$(NONE)")), HasSubstr("NONE"));
+  EXPECT_THAT(ErrorOf(mount("$(POD)"), {.token = "0", .envs = {{"POD", "../../etc"}}}), HasSubstr(".."));
+  EXPECT_THAT(ErrorOf(mount("$(POD)"), {.token = "0", .envs = {{"POD", ""}}}), HasSubstr("relative path"));
+}
+
+TEST_F(ContainerMountsTest, ASubPathNeverLeavesItsVolume) {
+  Write(Path("secret/file"), "x");
+  Write(Path("host/file"), "x");
+  std::filesystem::create_directories(Path("host/real"));
+  std::filesystem::create_directory_symlink(Path("secret"), Path("host/absolute"));
+  std::filesystem::create_directory_symlink("../secret", Path("host/relative"));
+  std::filesystem::create_directory_symlink("real", Path("host/inside"));
+  std::filesystem::create_symlink("loop", Path("host/loop"));
+  EXPECT_EQ(*ResolveSubPath(Path("host"), "inside"), Path("host/real"));
+  EXPECT_EQ(*ResolveSubPath(Path("host"), "inside/./new//deep"), Path("host/real/new/deep"));
+  EXPECT_EQ(*ResolveSubPath(Path("host"), "file"), Path("host/file")) << "a file stays a file";
+  for (const char* wrong : {"absolute", "absolute/file", "absolute/new", "relative", "relative/new", "loop", "..",
+                            "real/../../secret", "/etc", "", "file/below"}) {
+    EXPECT_FALSE(ResolveSubPath(Path("host"), wrong)) << wrong;
+  }
+  EXPECT_FALSE(Exists(Path("secret/new")));
+}
+
+}  // namespace
+}  // namespace daemonsetd::pods
