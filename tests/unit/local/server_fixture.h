@@ -1,0 +1,120 @@
+// A server on a real socket in a directory of its own, on a thread of its own, for clients that block.
+#pragma once
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "agent/async/system_timeline.h"
+#include "agent/local/server.h"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+namespace daemonsetd::local {
+
+class RunningServer {
+ public:
+  RunningServer(Snapshot snapshot, ServerOptions options) : snapshots_(context_.get_executor()), pool_(1) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "local-XXXXXX").string();
+    directory = mkdtemp(pattern.data());
+    options.socket_path = (directory / "run" / "d.sock").string();
+    socket_path = options.socket_path;
+    log_path = (directory / "0.log").string();
+    snapshots_.Publish(std::make_shared<const Snapshot>(std::move(snapshot)));
+    FindLog find_log = [this](const LogRequest& request) -> Result<LogSource> {
+      if (request.pod != "agent-x7k2p") return Error(ErrorKind::kAbsent, "pod " + request.pod + " is not on this node");
+      return LogSource{log_path, nullptr};
+    };
+    server_ = std::make_unique<Server>(context_.get_executor(), timeline_, snapshots_, registry_, pool_,
+                                       std::move(find_log), options);
+    opened = server_->Open();
+    if (!opened) return;
+    boost::asio::co_spawn(context_, server_->Serve(),
+                          boost::asio::bind_cancellation_slot(cancel_.slot(), [](const std::exception_ptr& error) {
+                            if (error) std::rethrow_exception(error);
+                          }));
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  ~RunningServer() {
+    boost::asio::post(context_, [this] { cancel_.emit(boost::asio::cancellation_type::terminal); });
+    if (thread_.joinable()) thread_.join();
+    server_.reset();
+    std::filesystem::remove_all(directory);
+  }
+
+  void Publish(Snapshot snapshot) {
+    boost::asio::post(context_, [this, next = std::make_shared<const Snapshot>(std::move(snapshot))] {
+      snapshots_.Publish(next);
+    });
+  }
+  std::size_t Connections() {
+    std::promise<std::size_t> answer;
+    boost::asio::post(context_, [&] { answer.set_value(server_->connections()); });
+    return answer.get_future().get();
+  }
+
+  std::filesystem::path directory;
+  std::string socket_path;
+  std::string log_path;
+  Status opened = Ok();
+
+ private:
+  boost::asio::io_context context_{1};
+  boost::asio::cancellation_signal cancel_;
+  async::SystemTimeline timeline_;
+  Registry registry_;
+  SnapshotHolder snapshots_;
+  async::BlockingPool pool_;
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+};
+
+// A client that speaks bytes.
+class RawClient {
+ public:
+  explicit RawClient(const std::string& path) : descriptor_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    connected = connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    const timeval patience{20, 0};
+    setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  ~RawClient() { close(descriptor_); }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+
+  bool Send(const std::string& bytes) {
+    return send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+  }
+  // Until the server closes, or until `text` has come.
+  std::string ReadUntil(const std::string& text = {}) {
+    std::string all;
+    char block[4096];
+    while (text.empty() || all.find(text) == std::string::npos) {
+      const ssize_t got = recv(descriptor_, block, sizeof block, 0);
+      if (got <= 0) break;
+      all.append(block, static_cast<std::size_t>(got));
+    }
+    return all;
+  }
+
+  bool connected = false;
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace daemonsetd::local
