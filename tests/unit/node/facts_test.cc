@@ -141,12 +141,8 @@ TEST(DefaultRoute, Version6IgnoresTheUnreachableOneOfLo) {
 }
 
 TEST(Addresses, AreThoseOfTheDefaultRoute) {
-  const std::vector<InterfaceAddress> all{{"cni0", "10.244.0.1"},
-                                          {"eth0", "192.168.2.7"},
-                                          {"eth0", "192.168.2.8"},
-                                          {"eth0", "fe80::1"},
-                                          {"cni0", "fd00::1"},
-                                          {"eth1", "2001:db8::7"}};
+  const std::vector<InterfaceAddress> all{{"cni0", "10.244.0.1"}, {"eth0", "192.168.2.7"}, {"eth0", "192.168.2.8"},
+                                          {"eth0", "fe80::1"},    {"cni0", "fd00::1"},     {"eth1", "2001:db8::7"}};
   EXPECT_THAT(ChooseAddresses(all, "eth0", "eth1"), ElementsAre("192.168.2.7", "2001:db8::7"));
 }
 
