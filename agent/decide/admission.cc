@@ -72,8 +72,9 @@ void CheckResources(const ResourceList& allocatable, const ResourceList& needed,
   for (const auto& [name, quantity] : needed) {
     if (quantity.Sign() > 0) names.push_back(name);
   }
-  std::stable_sort(names.begin(), names.end(),
-                   [](const std::string& a, const std::string& b) { return Rank(a) < Rank(b); });
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return Rank(a) != Rank(b) ? Rank(a) < Rank(b) : a < b;
+  });
 
   for (const std::string& name : names) {
     const auto total = allocatable.find(name);

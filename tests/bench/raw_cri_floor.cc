@@ -93,6 +93,7 @@ double Timed(int count, int parallel, const std::function<void(int)>& work) {
   std::atomic<bool> failed = false;
   const auto begin = Clock::now();
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(parallel));
   for (int i = 0; i < parallel; ++i) {
     threads.emplace_back([&] {
       for (int index = next++; index < count; index = next++) {
@@ -120,7 +121,7 @@ void Measure(const Arguments& arguments) {
       Timed(arguments.count, arguments.parallel, [&](int index) { at(index) = Start(*stub, arguments, index); });
   const double remove = Timed(arguments.count, arguments.parallel, [&](int index) { Remove(*stub, at(index)); });
   std::cout << "{\"count\": " << arguments.count << ", \"parallel\": " << arguments.parallel
-            << ", \"start_seconds\": " << start << ", \"remove_seconds\": " << remove << "}" << std::endl;
+            << ", \"start_seconds\": " << start << ", \"remove_seconds\": " << remove << "}\n";
 }
 
 }  // namespace

@@ -77,6 +77,12 @@ class Containerd:
     def pid(self):
         return int((self.directory / "containerd.pid").read_text())
 
+    def running(self):
+        try:
+            return alive(self.pid) and str(self.directory) in command_of(self.pid, 4096) and self._answers()
+        except (OSError, ValueError):
+            return False
+
     def environment(self):
         """What tests/contract, the end-to-end tests and the benchmark read."""
         return {
@@ -516,9 +522,9 @@ def alive(pid):
         return False
 
 
-def command_of(pid):
+def command_of(pid, length=120):
     try:
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:120]
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:length]
     except OSError:
         return "ended"
 

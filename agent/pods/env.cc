@@ -1,0 +1,229 @@
+#include "agent/pods/env.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "agent/decide/env.h"
+#include "agent/model/quantity.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+using Values = std::map<std::string, std::string, std::less<>>;
+
+std::string Expand(const std::string& text, const Values& values) {
+  return decide::Expand(text, [&values](std::string_view name) -> std::optional<std::string> {
+    const auto found = values.find(name);
+    if (found == values.end()) return std::nullopt;
+    return found->second;
+  });
+}
+
+Error NeedsServer(std::string_view kind, const std::string& name) {
+  return Error(ErrorKind::kAbsent, fmt::format("needs {} {}: no API server is configured", kind, name));
+}
+
+// "metadata.labels['app']" → ("metadata.labels", "app").
+std::optional<std::pair<std::string, std::string>> SplitSubscript(const std::string& path) {
+  constexpr std::string_view kClose = "']";
+  const std::size_t open = path.find("['");
+  if (open == std::string::npos || path.size() < open + 4 || !path.ends_with(kClose)) return std::nullopt;
+  return std::pair(path.substr(0, open), path.substr(open + 2, path.size() - open - 4));
+}
+
+std::string MapValue(const google::protobuf::Map<std::string, std::string>& map, const std::string& key) {
+  const auto found = map.find(key);
+  return found == map.end() ? std::string() : found->second;
+}
+
+Result<std::string> FirstAddress(const std::vector<std::string>& addresses, std::string_view what) {
+  if (addresses.empty()) return Error(ErrorKind::kRetry, fmt::format("{} is not known yet", what));
+  return addresses.front();
+}
+
+std::int64_t CeilDivide(std::int64_t value, std::int64_t divisor) {
+  return value / divisor + (value % divisor > 0 ? 1 : 0);
+}
+
+// The pod's limit when the container has none, else the node's allocatable (limits only).
+std::optional<model::Quantity> ResourceAmount(const corev1::Pod& pod, const corev1::Container& container, bool limit,
+                                              const std::string& name, const PodFacts& facts) {
+  const auto find = [&name](const auto& map) -> std::optional<model::Quantity> {
+    const auto found = map.find(name);
+    if (found == map.end()) return std::nullopt;
+    return model::Quantity::From(found->second);
+  };
+  const corev1::ResourceRequirements& own = container.resources();
+  if (!limit) {
+    if (const auto request = find(own.requests())) return request;
+    return find(own.limits());  // as API defaulting does it
+  }
+  const auto own_limit = find(own.limits());
+  if (own_limit && !own_limit->IsZero()) return own_limit;
+  if (const auto pod_limit = find(pod.spec().resources().limits())) return pod_limit;
+  if (name == "cpu" || name == "memory" || name == "ephemeral-storage") {
+    const auto found = facts.node_allocatable.find(name);
+    if (found != facts.node_allocatable.end()) return found->second;
+  }
+  return own_limit;
+}
+
+// Unset: an optional source that is not there.
+Result<std::optional<std::string>> SourceValue(const corev1::Pod& pod, const corev1::Container& container,
+                                               const corev1::EnvVarSource& source, const PodFacts& facts) {
+  if (source.has_fieldref()) {
+    Result<std::string> value = FieldValue(pod, source.fieldref().fieldpath(), facts);
+    if (!value) return value.error();
+    return std::optional<std::string>(*value);
+  }
+  if (source.has_resourcefieldref()) {
+    Result<std::string> value = ResourceValue(pod, container, source.resourcefieldref(), facts);
+    if (!value) return value.error();
+    return std::optional<std::string>(*value);
+  }
+  if (source.has_configmapkeyref()) {
+    if (source.configmapkeyref().optional()) return std::optional<std::string>();
+    return NeedsServer("ConfigMap", source.configmapkeyref().localobjectreference().name());
+  }
+  if (source.has_secretkeyref()) {
+    if (source.secretkeyref().optional()) return std::optional<std::string>();
+    return NeedsServer("Secret", source.secretkeyref().localobjectreference().name());
+  }
+  if (source.has_filekeyref()) return Error(ErrorKind::kUnsupported, "fileKeyRef is not supported yet");
+  return Error(ErrorKind::kInvalid, "valueFrom names no source");
+}
+
+Status CheckEnvFrom(const corev1::Container& container) {
+  for (const corev1::EnvFromSource& source : container.envfrom()) {
+    if (source.has_configmapref() && !source.configmapref().optional()) {
+      return NeedsServer("ConfigMap", source.configmapref().localobjectreference().name());
+    }
+    if (source.has_secretref() && !source.secretref().optional()) {
+      return NeedsServer("Secret", source.secretref().localobjectreference().name());
+    }
+  }
+  return Ok();
+}
+
+}  // namespace
+
+Result<std::string> FieldValue(const corev1::Pod& pod, const std::string& field_path, const PodFacts& facts) {
+  const metav1::ObjectMeta& metadata = pod.metadata();
+  if (const auto subscript = SplitSubscript(field_path)) {
+    if (subscript->first == "metadata.labels") return MapValue(metadata.labels(), subscript->second);
+    if (subscript->first == "metadata.annotations") return MapValue(metadata.annotations(), subscript->second);
+    return Error(ErrorKind::kInvalid, fmt::format("fieldPath {}: only metadata.labels and metadata.annotations "
+                                                  "take a key in brackets",
+                                                  field_path));
+  }
+  if (field_path == "metadata.name") return metadata.name();
+  if (field_path == "metadata.namespace") return metadata.namespace_();
+  if (field_path == "metadata.uid") return metadata.uid();
+  if (field_path == "spec.nodeName") return pod.spec().nodename();
+  if (field_path == "spec.serviceAccountName") return pod.spec().serviceaccountname();
+  if (field_path == "status.hostIP") return FirstAddress(facts.host_ips, "the node's address");
+  if (field_path == "status.hostIPs") {
+    const Result<std::string> first = FirstAddress(facts.host_ips, "the node's address");
+    if (!first) return first;
+    return fmt::format("{}", fmt::join(facts.host_ips, ","));
+  }
+  if (field_path == "status.podIP" || field_path == "status.podIPs") {
+    const bool use_host = facts.pod_ips.empty() && pod.spec().hostnetwork();
+    const std::vector<std::string>& addresses = use_host ? facts.host_ips : facts.pod_ips;
+    const Result<std::string> first = FirstAddress(addresses, "the pod's address");
+    if (!first || field_path == "status.podIP") return first;
+    return fmt::format("{}", fmt::join(addresses, ","));
+  }
+  return Error(ErrorKind::kInvalid, fmt::format("fieldPath {} is not a field that env can take", field_path));
+}
+
+Result<std::string> ResourceValue(const corev1::Pod& pod, const corev1::Container& container,
+                                  const corev1::ResourceFieldSelector& selector, const PodFacts& facts) {
+  const corev1::Container* from = &container;
+  if (!selector.containername().empty() && selector.containername() != container.name()) {
+    from = nullptr;
+    for (const auto* list : {&pod.spec().containers(), &pod.spec().initcontainers()}) {
+      for (const corev1::Container& candidate : *list) {
+        if (candidate.name() == selector.containername()) from = &candidate;
+      }
+    }
+    if (from == nullptr) {
+      return Error(ErrorKind::kInvalid,
+                   fmt::format("resourceFieldRef: the pod has no container {}", selector.containername()));
+    }
+  }
+  const std::string& resource = selector.resource();
+  const bool limit = resource.starts_with("limits.");
+  if (!limit && !resource.starts_with("requests.")) {
+    return Error(ErrorKind::kInvalid,
+                 fmt::format("resourceFieldRef: resource {} must begin with limits. or requests.", resource));
+  }
+  const std::string name = resource.substr(resource.find('.') + 1);
+  if (name != "cpu" && name != "memory" && name != "ephemeral-storage" && !name.starts_with("hugepages-")) {
+    return Error(ErrorKind::kInvalid, fmt::format("resourceFieldRef: resource {} is not one that env can take; cpu, "
+                                                  "memory, ephemeral-storage and hugepages-* are",
+                                                  resource));
+  }
+  const model::Quantity amount = ResourceAmount(pod, *from, limit, name, facts).value_or(model::Quantity());
+  model::Quantity divisor = model::Quantity::From(selector.divisor());
+  if (divisor.Sign() <= 0) divisor = model::Quantity::FromMilli(1000);
+  if (name == "cpu") {
+    return fmt::to_string(CeilDivide(amount.MilliValue(), std::max<std::int64_t>(divisor.MilliValue(), 1)));
+  }
+  return fmt::to_string(CeilDivide(amount.Value(), std::max<std::int64_t>(divisor.Value(), 1)));
+}
+
+Result<Process> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts) {
+  const std::string context = fmt::format("container {}", container.name());
+  if (const Status status = CheckEnvFrom(container); !status) return status.error().WithContext(context + ": envFrom");
+
+  Process process;
+  Values values;
+  for (const corev1::EnvVar& variable : container.env()) {
+    std::string value;
+    if (!variable.value().empty()) {
+      value = Expand(variable.value(), values);
+    } else if (variable.has_valuefrom()) {
+      Result<std::optional<std::string>> source = SourceValue(pod, container, variable.valuefrom(), facts);
+      if (!source) return source.error().WithContext(fmt::format("{}: env {}", context, variable.name()));
+      if (!source->has_value()) continue;
+      value = **source;
+    }
+    const auto [entry, is_new] = values.insert_or_assign(variable.name(), value);
+    if (is_new) {
+      process.envs.push_back({variable.name(), value});
+    } else {
+      for (EnvVariable& earlier : process.envs) {
+        if (earlier.name == variable.name()) earlier.value = value;
+      }
+    }
+  }
+  for (const std::string& word : container.command()) process.command.push_back(Expand(word, values));
+  for (const std::string& word : container.args()) process.args.push_back(Expand(word, values));
+  return process;
+}
+
+Result<std::string> ExpandStrictly(const std::string& text, const std::vector<EnvVariable>& envs) {
+  std::string missing;
+  std::string expanded = decide::Expand(text, [&](std::string_view name) -> std::optional<std::string> {
+    for (const EnvVariable& env : envs) {
+      if (env.name == name) return env.value;
+    }
+    missing = name;
+    return std::nullopt;
+  });
+  if (!missing.empty()) {
+    return Error(ErrorKind::kInvalid,
+                 fmt::format("{} uses the variable {}, which the container does not have", text, missing));
+  }
+  return expanded;
+}
+
+}  // namespace daemonsetd::pods

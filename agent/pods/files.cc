@@ -1,0 +1,128 @@
+#include "agent/pods/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace daemonsetd::pods {
+namespace {
+
+// The umask is the process's; the mode must not depend on it.
+Status MakeOne(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0) {
+    if (::chmod(path.c_str(), mode) != 0) return SystemError("chmod " + path, errno);
+    return Ok();
+  }
+  const int error_number = errno;
+  struct stat status{};
+  if (error_number == EEXIST && ::stat(path.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return Ok();
+    return Error(ErrorKind::kInvalid,
+                 fmt::format("{} is {} and must be a directory; move it away", path, FileTypeName(status.st_mode)));
+  }
+  return SystemError("mkdir " + path, error_number);
+}
+
+Status WriteAll(int fd, std::string_view content, const std::string& path) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return SystemError("write " + path, errno);
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return Ok();
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = other.Release();
+  }
+  return *this;
+}
+
+int Descriptor::Release() { return std::exchange(fd_, -1); }
+
+Error SystemError(std::string_view what, int error_number) {
+  ErrorKind kind = ErrorKind::kRetry;
+  switch (error_number) {
+    case ENOENT: kind = ErrorKind::kAbsent; break;
+    case EEXIST: kind = ErrorKind::kExists; break;
+    case EACCES:
+    case EPERM:
+    case EROFS: kind = ErrorKind::kDenied; break;
+    case EINVAL:
+    case ENAMETOOLONG:
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP: kind = ErrorKind::kInvalid; break;
+    case ENOSYS:
+    case EOPNOTSUPP: kind = ErrorKind::kUnsupported; break;
+    default: break;
+  }
+  return Error(kind, fmt::format("{}: {}", what, std::generic_category().message(error_number)));
+}
+
+Status MakeDirectories(const std::string& path, mode_t mode) {
+  for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
+    DAEMONSETD_RETURN_IF_ERROR(MakeOne(path.substr(0, end), mode));
+  }
+  return MakeOne(path, mode);
+}
+
+Result<std::string> ReadSmallFile(const std::string& path, std::size_t limit) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return SystemError("open " + path, errno);
+  std::string content;
+  char buffer[16384];
+  while (true) {
+    const ssize_t count = ::read(file.get(), buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return SystemError("read " + path, errno);
+    if (count == 0) return content;
+    content.append(buffer, static_cast<std::size_t>(count));
+    if (content.size() > limit) {
+      return Error(ErrorKind::kInvalid, fmt::format("{} is larger than {} bytes", path, limit));
+    }
+  }
+}
+
+Status WriteFileAtomically(const std::string& path, std::string_view content, mode_t mode) {
+  if (const Result<std::string> present = ReadSmallFile(path, content.size()); present && *present == content)
+    return Ok();
+  const std::string temporary = path + ".new";
+  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) return SystemError("remove " + temporary, errno);
+  const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+  if (!file) return SystemError("create " + temporary, errno);
+  if (::fchmod(file.get(), mode) != 0) return SystemError("chmod " + temporary, errno);
+  DAEMONSETD_RETURN_IF_ERROR(WriteAll(file.get(), content, temporary));
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return SystemError("rename " + temporary + " to " + path, errno);
+  return Ok();
+}
+
+std::string_view FileTypeName(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISREG(mode)) return "a regular file";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISCHR(mode)) return "a character device";
+  if (S_ISBLK(mode)) return "a block device";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISLNK(mode)) return "a symbolic link";
+  return "something else";
+}
+
+}  // namespace daemonsetd::pods

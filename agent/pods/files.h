@@ -1,0 +1,45 @@
+// Small file operations with errors that name the path and what to do. All block: call them on the blocking pool.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "agent/base/result.h"
+
+namespace daemonsetd::pods {
+
+// An open descriptor, closed when it goes.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor();
+  Descriptor(Descriptor&& other) noexcept : fd_(other.Release()) {}
+  Descriptor& operator=(Descriptor&& other) noexcept;
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int Release();
+
+ private:
+  int fd_;
+};
+
+// "mkdir /a/b: Permission denied", with the kind that fits errno.
+Error SystemError(std::string_view what, int error_number);
+
+// Makes the directory and its missing parents. One that exists keeps its mode; what is made gets `mode`, umask aside.
+Status MakeDirectories(const std::string& path, mode_t mode);
+
+// The content, which must not be longer than `limit`.
+Result<std::string> ReadSmallFile(const std::string& path, std::size_t limit);
+
+// Writes beside the target and renames, so that nobody ever reads half a file. Does nothing when the content is there.
+Status WriteFileAtomically(const std::string& path, std::string_view content, mode_t mode);
+
+// What a path is, in words for errors: "a directory", "a regular file", "a socket".
+std::string_view FileTypeName(mode_t mode);
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,139 @@
+#include "agent/pods/log_links.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "agent/base/digest.h"
+#include "agent/base/log.h"
+#include "agent/pods/files.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+constexpr std::string_view kTemporaryPrefix = ".daemonsetd-";
+constexpr std::string_view kLogSuffix = ".log";
+constexpr std::size_t kContainerIdLength = 64;
+
+std::optional<std::string> ReadLink(const std::string& path) {
+  char buffer[PATH_MAX];
+  const ssize_t length = ::readlink(path.c_str(), buffer, sizeof buffer);
+  if (length < 0) return std::nullopt;
+  return std::string(buffer, static_cast<std::size_t>(length));
+}
+
+// Names in a directory without "." and ".."; none when it does not exist.
+Result<std::vector<std::string>> ListDirectory(const std::string& path) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
+  if (!directory) {
+    if (errno == ENOENT) return names;
+    return SystemError("open " + path, errno);
+  }
+  while (true) {
+    errno = 0;
+    const dirent* entry = ::readdir(directory.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  if (errno != 0) return SystemError("read " + path, errno);
+  return names;
+}
+
+// The ID at the end of a link's name; unset where the name was cut.
+std::optional<std::string_view> ContainerIdOf(std::string_view name) {
+  if (!name.ends_with(kLogSuffix)) return std::nullopt;
+  name.remove_suffix(kLogSuffix.size());
+  if (name.size() <= kContainerIdLength || name[name.size() - kContainerIdLength - 1] != '-') return std::nullopt;
+  return name.substr(name.size() - kContainerIdLength);
+}
+
+bool IsStale(const std::string& path, std::string_view name, const std::string& log_root,
+             const std::function<bool(std::string_view)>& exists) {
+  const std::optional<std::string> target = ReadLink(path);
+  if (!target || !target->starts_with(log_root + "/")) return false;  // not a link, or somebody else's
+  if (const auto id = ContainerIdOf(name)) return !exists(*id);
+  return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+}
+
+// "3.log", "3.log.20261125-101500", "3.log.20261125-101500.gz".
+std::optional<int> AttemptOf(std::string_view name) {
+  int attempt = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), attempt);
+  if (error != std::errc() || attempt < 0 || attempt == INT_MAX) return std::nullopt;
+  const std::string_view rest = name.substr(static_cast<std::size_t>(end - name.data()));
+  if (rest != kLogSuffix && !rest.starts_with(".log.")) return std::nullopt;
+  return attempt;
+}
+
+}  // namespace
+
+Status EnsureLogLink(const LogLink& link) {
+  if (ReadLink(link.link) == link.target) return Ok();
+  const std::size_t slash = link.link.rfind('/');
+  const std::string directory = link.link.substr(0, slash);
+  DAEMONSETD_RETURN_IF_ERROR(MakeDirectories(directory, 0755));
+  // The link's own name may leave no room for a suffix.
+  const std::string temporary = fmt::format("{}/{}{:016x}", directory, kTemporaryPrefix, Fnv1a64(link.link));
+  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) return SystemError("remove " + temporary, errno);
+  if (::symlink(link.target.c_str(), temporary.c_str()) != 0) return SystemError("symlink " + temporary, errno);
+  if (::rename(temporary.c_str(), link.link.c_str()) != 0) {
+    const Error error = SystemError("replace " + link.link, errno);
+    ::unlink(temporary.c_str());
+    return error;
+  }
+  return Ok();
+}
+
+Status RemoveLogLink(const std::string& link) {
+  if (::unlink(link.c_str()) != 0 && errno != ENOENT) return SystemError("remove " + link, errno);
+  return Ok();
+}
+
+Status ReconcileLogLinks(const Directories& directories, const std::vector<LogLink>& wanted,
+                         const std::function<bool(std::string_view container_id)>& exists) {
+  Status first = Ok();
+  const auto note = [&first](const Status& status) {
+    if (!status && first) first = status;
+  };
+  std::set<std::string> names;
+  for (const LogLink& link : wanted) {
+    note(EnsureLogLink(link));
+    names.insert(link.link);
+  }
+  const Result<std::vector<std::string>> present = ListDirectory(directories.container_log_dir);
+  if (!present) return present.error();
+  for (const std::string& name : *present) {
+    const std::string path = directories.container_log_dir + "/" + name;
+    if (names.contains(path)) continue;
+    if (name.starts_with(kTemporaryPrefix) || IsStale(path, name, directories.log_root, exists)) {
+      note(RemoveLogLink(path));
+    }
+  }
+  return first;
+}
+
+int NextAttemptFromLogs(const std::string& container_log_directory) {
+  const Result<std::vector<std::string>> names = ListDirectory(container_log_directory);
+  if (!names) {
+    log::Warning("cannot look for old logs; the attempt number may repeat", {{"err", names.error().message()}});
+    return 0;
+  }
+  int next = 0;
+  for (const std::string& name : *names) {
+    if (const auto attempt = AttemptOf(name)) next = std::max(next, *attempt + 1);
+  }
+  return next;
+}
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,127 @@
+#include "agent/pods/volumes/container_mounts.h"
+
+#include <fmt/format.h>
+
+#include "agent/pods/volumes/sub_path.h"
+#include "agent/pods/volumes/unsupported.h"
+
+namespace daemonsetd::pods {
+
+namespace v1 = ::runtime::v1;
+
+namespace {
+
+constexpr char kEtcHosts[] = "/etc/hosts";
+
+const corev1::Volume* FindVolume(const corev1::PodSpec& spec, const std::string& name) {
+  for (const corev1::Volume& volume : spec.volumes()) {
+    if (volume.name() == name) return &volume;
+  }
+  return nullptr;
+}
+
+Result<std::string> VolumePath(const PodPaths& paths, const corev1::Volume& volume) {
+  if (volume.volumesource().has_hostpath()) return volume.volumesource().hostpath().path();
+  if (volume.volumesource().has_emptydir()) return paths.EmptyDir(volume.name());
+  return UnsupportedVolume(volume);
+}
+
+Status SetPropagation(const corev1::VolumeMount& from, v1::Mount& to) {
+  const std::string& mode = from.mountpropagation();
+  if (mode.empty() || mode == "None") {
+    to.set_propagation(v1::MountPropagation::PROPAGATION_PRIVATE);
+  } else if (mode == "HostToContainer") {
+    to.set_propagation(v1::MountPropagation::PROPAGATION_HOST_TO_CONTAINER);
+  } else if (mode == "Bidirectional") {
+    to.set_propagation(v1::MountPropagation::PROPAGATION_BIDIRECTIONAL);
+  } else {
+    return Error(ErrorKind::kInvalid, fmt::format("mountPropagation {} is unknown", mode));
+  }
+  return Ok();
+}
+
+Status SetRecursiveReadOnly(const corev1::VolumeMount& from, bool available, v1::Mount& to) {
+  const std::string& mode = from.recursivereadonly();
+  if (mode.empty() || mode == "Disabled" || (mode == "IfPossible" && !available)) return Ok();
+  if (!from.readonly()) {
+    return Error(ErrorKind::kInvalid, fmt::format("recursiveReadOnly {} needs readOnly: true", mode));
+  }
+  if (mode != "Enabled" && mode != "IfPossible") {
+    return Error(ErrorKind::kInvalid, fmt::format("recursiveReadOnly {} is unknown", mode));
+  }
+  if (!available) {
+    return Error(ErrorKind::kUnsupported,
+                 "recursiveReadOnly Enabled: the runtime cannot do it; use IfPossible or another runtime");
+  }
+  to.set_recursive_read_only(true);
+  return Ok();
+}
+
+Result<v1::Mount> ToMount(const PodPaths& paths, const corev1::Pod& pod, const corev1::VolumeMount& from,
+                          const MountInputs& inputs) {
+  const corev1::Volume* volume = FindVolume(pod.spec(), from.name());
+  if (volume == nullptr) return Error(ErrorKind::kInvalid, "the pod has no volume of that name");
+  Result<std::string> host_path = VolumePath(paths, *volume);
+  if (!host_path) return host_path.error();
+
+  std::string sub_path = from.subpath();
+  if (!from.subpathexpr().empty()) {
+    const Result<std::string> expanded = ExpandStrictly(from.subpathexpr(), inputs.envs);
+    if (!expanded) return expanded.error().WithContext("subPathExpr");
+    sub_path = *expanded;
+  }
+  if (!from.subpathexpr().empty() || !from.subpath().empty()) {
+    host_path = ResolveSubPath(*host_path, sub_path);
+    if (!host_path) return host_path.error();
+  }
+
+  v1::Mount mount;
+  mount.set_host_path(*host_path);
+  mount.set_container_path(from.mountpath().starts_with("/") ? from.mountpath() : "/" + from.mountpath());
+  mount.set_readonly(from.readonly());
+  mount.set_selinux_relabel(volume->volumesource().has_emptydir());  // the node's own files keep their labels
+  for (const std::string& option : from.bindmountoptions()) mount.add_mount_options(option);
+  DAEMONSETD_RETURN_IF_ERROR(SetPropagation(from, mount));
+  DAEMONSETD_RETURN_IF_ERROR(SetRecursiveReadOnly(from, inputs.recursive_read_only, mount));
+  return mount;
+}
+
+v1::Mount FileMount(const std::string& host_path, const std::string& container_path) {
+  v1::Mount mount;
+  mount.set_host_path(host_path);
+  mount.set_container_path(container_path);
+  mount.set_selinux_relabel(true);
+  return mount;
+}
+
+}  // namespace
+
+Result<std::vector<v1::Mount>> ContainerMounts(const Directories& directories, const corev1::Pod& pod,
+                                               const corev1::Container& container, const MountInputs& inputs) {
+  const std::string context = fmt::format("container {}", container.name());
+  const Result<PodPaths> paths = PodPaths::For(directories, pod);
+  if (!paths) return paths.error();
+  if (container.volumedevices_size() > 0) {
+    return Error(ErrorKind::kUnsupported, context + ": volumeDevices are not supported yet");
+  }
+
+  std::vector<v1::Mount> mounts;
+  bool has_hosts = false;
+  for (const corev1::VolumeMount& from : container.volumemounts()) {
+    Result<v1::Mount> mount = ToMount(*paths, pod, from, inputs);
+    if (!mount) {
+      return mount.error().WithContext(fmt::format("{}: volumeMount {} at {}", context, from.name(), from.mountpath()));
+    }
+    has_hosts = has_hosts || mount->container_path() == kEtcHosts;
+    mounts.push_back(std::move(*mount));
+  }
+  if (inputs.mount_hosts_file && !has_hosts) mounts.push_back(FileMount(paths->etc_hosts(), kEtcHosts));
+  if (!container.terminationmessagepath().empty()) {
+    const Result<std::string> file = paths->TerminationLog(container.name(), inputs.token);
+    if (!file) return file.error().WithContext(context);
+    mounts.push_back(FileMount(*file, container.terminationmessagepath()));
+  }
+  return mounts;
+}
+
+}  // namespace daemonsetd::pods

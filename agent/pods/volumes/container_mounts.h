@@ -1,0 +1,28 @@
+// The mounts of one container, as CRI wants them (pkg/kubelet/kubelet_pods.go, makeMounts).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/model/kubernetes.h"
+#include "agent/pods/env.h"
+#include "agent/pods/paths.h"
+#include "cri.pb.h"
+
+namespace daemonsetd::pods {
+
+struct MountInputs {
+  std::string token;                 // of the termination message file: the attempt number
+  std::vector<EnvVariable> envs;     // for subPathExpr
+  bool mount_hosts_file = true;      // the pod's etc-hosts was written
+  bool recursive_read_only = false;  // the runtime can do it
+};
+
+// Volume mounts in order, then /etc/hosts unless the container mounts something there itself, then the termination
+// message file (MakeContainerFiles made it). The pod's volumes must be set up. Blocks: subPaths are looked up and made.
+Result<std::vector<::runtime::v1::Mount>> ContainerMounts(const Directories& directories, const corev1::Pod& pod,
+                                                          const corev1::Container& container,
+                                                          const MountInputs& inputs);
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,16 @@
+// Recursive removal that cannot leave its tree. Blocks.
+#pragma once
+
+#include <string>
+
+#include "agent/base/result.h"
+
+namespace daemonsetd::pods {
+
+// Removes `path` and what is beneath it; fine when it does not exist. Symbolic links are removed and never followed.
+// A mount point beneath it, bind mounts of the same file system included, is never entered: its content and the way to
+// it stay, the rest goes, and the error (kConflict) names it. (VO-05: deletion that walked into a live mount has
+// destroyed data.) `path` itself being a mount point is the same error.
+Status RemoveTree(const std::string& path);
+
+}  // namespace daemonsetd::pods

@@ -1,0 +1,134 @@
+#include "agent/pods/volumes/volumes.h"
+
+#include <sys/mount.h>
+
+#include <cerrno>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "agent/pods/files.h"
+#include "agent/pods/volumes/empty_dir.h"
+#include "agent/pods/volumes/host_path.h"
+#include "agent/pods/volumes/mount_table.h"
+#include "agent/pods/volumes/remove_tree.h"
+#include "agent/pods/volumes/unsupported.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+std::set<std::string> MountedVolumes(const corev1::PodSpec& spec) {
+  std::set<std::string> names;
+  for (const auto* containers : {&spec.containers(), &spec.initcontainers()}) {
+    for (const corev1::Container& container : *containers) {
+      for (const corev1::VolumeMount& mount : container.volumemounts()) names.insert(mount.name());
+    }
+  }
+  return names;
+}
+
+Status SetUpOne(const PodPaths& paths, const corev1::Pod& pod, const corev1::Volume& volume) {
+  const corev1::VolumeSource& source = volume.volumesource();
+  if (source.has_hostpath()) return PrepareHostPath(source.hostpath());
+  if (source.has_emptydir()) {
+    const Result<std::string> path = paths.EmptyDir(volume.name());
+    if (!path) return path.error();
+    return PrepareEmptyDir(pod.spec(), source.emptydir(), *path);
+  }
+  return UnsupportedVolume(volume);
+}
+
+// Directly beneath the emptyDir plugin's directory, and a tmpfs: nobody else mounts that there.
+bool IsOurs(const MountEntry& mount, const std::string& pod_directory) {
+  const std::string plugin = fmt::format("{}/volumes/{}/", pod_directory, kEmptyDirPlugin);
+  return mount.file_system == "tmpfs" && mount.path.starts_with(plugin) &&
+         mount.path.find('/', plugin.size()) == std::string::npos;
+}
+
+}  // namespace
+
+Status SetUpVolumes(const Directories& directories, const corev1::Pod& pod) {
+  const Result<PodPaths> paths = PodPaths::For(directories, pod);
+  if (!paths) return paths.error();
+  const std::set<std::string> wanted = MountedVolumes(pod.spec());
+  for (const corev1::Volume& volume : pod.spec().volumes()) {
+    if (!wanted.contains(volume.name())) continue;
+    if (const Status status = SetUpOne(*paths, pod, volume); !status) {
+      return status.error().WithContext(fmt::format("volume {}", volume.name()));
+    }
+  }
+  return Ok();
+}
+
+Status TearDownVolumes(const Directories& directories, const std::string& pod_uid) {
+  DAEMONSETD_RETURN_IF_ERROR(CheckPathComponent(pod_uid, "pod UID"));
+  // The root may be behind a symbolic link; the pod's own directory never is, and one there is removed, not followed.
+  const Result<std::string> root = RealPath(PodsDirectory(directories));
+  if (!root && root.error().kind() == ErrorKind::kAbsent) return Ok();
+  if (!root) return root.error();
+  const std::string directory = *root + "/" + pod_uid;
+  const Result<std::vector<MountEntry>> mounts = MountsBeneath(directory);
+  if (!mounts) return mounts.error();
+
+  // Detaching a mount would detach what others mounted inside it too, so look at all of them first.
+  for (const MountEntry& mount : *mounts) {
+    if (!IsOurs(mount, directory)) {
+      return Error(ErrorKind::kConflict,
+                   fmt::format("{} ({}) is mounted inside the pod's directory and is not ours; nothing was removed. "
+                               "Unmount it: umount {}",
+                               mount.path, mount.file_system, mount.path));
+    }
+  }
+  for (auto mount = mounts->rbegin(); mount != mounts->rend(); ++mount) {
+    // EINVAL: no longer a mount point.
+    if (::umount2(mount->path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT) {
+      return SystemError("umount " + mount->path, errno);
+    }
+  }
+  return RemoveTree(directory);
+}
+
+Volumes::Volumes(Directories directories, async::BlockingPool& pool)
+    : directories_(std::move(directories)), pool_(pool) {}
+
+Task<Status> Volumes::SetUp(corev1::Pod pod) {
+  const auto shared = std::make_shared<const corev1::Pod>(std::move(pod));
+  std::function<Status()> work = [directories = directories_, shared] { return SetUpVolumes(directories, *shared); };
+  co_return co_await pool_.Run(std::move(work));
+}
+
+Task<Status> Volumes::TearDown(std::string pod_uid) {
+  std::function<Status()> work = [directories = directories_, uid = std::move(pod_uid)] {
+    return TearDownVolumes(directories, uid);
+  };
+  co_return co_await pool_.Run(std::move(work));
+}
+
+Task<Result<std::vector<::runtime::v1::Mount>>> Volumes::Mounts(corev1::Pod pod, corev1::Container container,
+                                                                MountInputs inputs) {
+  // Shared with the pool thread: the caller's frame may be gone before the function ends.
+  struct Work {
+    corev1::Pod pod;
+    corev1::Container container;
+    MountInputs inputs;
+    std::vector<::runtime::v1::Mount> mounts;
+  };
+  const auto work = std::make_shared<Work>();
+  work->pod = std::move(pod);
+  work->container = std::move(container);
+  work->inputs = std::move(inputs);
+  std::function<Status()> function = [directories = directories_, work]() -> Status {
+    Result<std::vector<::runtime::v1::Mount>> mounts =
+        ContainerMounts(directories, work->pod, work->container, work->inputs);
+    if (!mounts) return mounts.error();
+    work->mounts = std::move(*mounts);
+    return Ok();
+  };
+  const Status status = co_await pool_.Run(std::move(function));
+  if (!status) co_return status.error();
+  co_return std::move(work->mounts);
+}
+
+}  // namespace daemonsetd::pods

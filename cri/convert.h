@@ -1,0 +1,74 @@
+// Pods as CRI sees them. Pure: no I/O, no clock; everything that is not in the pod comes in through the inputs.
+// Rules: pkg/kubelet/kuberuntime (sandbox, container, security context, labels), pkg/securitycontext.
+//
+// Two names are given back on purpose as containerd wants them, not as the pod says: a pod on the host network gets no
+// hostname of its own (it shares the node's UTS namespace, and runc refuses to set one there), and `dns_config` is the
+// caller's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/model/kubernetes.h"
+#include "cri.pb.h"
+
+namespace daemonsetd::cri {
+
+// What the node decides about a sandbox.
+struct SandboxInputs {
+  std::uint32_t attempt = 0;
+  std::string log_directory;  // absolute; containers' log paths are relative to it
+  ::runtime::v1::DNSConfig dns_config;
+  std::string cluster_domain;    // for setHostnameAsFQDN; may be empty
+  std::string cgroup_parent;     // empty: the runtime's default
+  std::int64_t node_memory = 0;  // bytes
+  std::string config_source;     // "file", "api"; empty: no annotation
+  std::string config_seen;       // RFC 3339; empty: no annotation
+  std::string config_hash;       // empty: no annotation
+};
+
+// What the steps before creation found out about a container. Command and args are already expanded.
+struct ContainerInputs {
+  std::string image_ref;  // what PullImage or ImageStatus answered
+  // The image's own user, as ImageStatus tells it. CRI wants a user wherever it gets a group.
+  std::optional<std::int64_t> image_uid;
+  std::string image_username;
+  struct Env {
+    std::string name;
+    std::string value;
+  };
+  std::vector<Env> envs;
+  std::vector<std::string> command;
+  std::vector<std::string> args;
+  std::vector<::runtime::v1::Mount> mounts;
+  std::string log_path;          // relative to the sandbox's log_directory
+  std::int64_t node_memory = 0;  // bytes
+  // Page sizes that the node offers, in bytes: those that the container does not ask for are limited to 0.
+  std::vector<std::int64_t> huge_page_sizes;
+  std::string seccomp_root = "/var/lib/kubelet/seccomp";  // where Localhost profiles are
+  bool seccomp_default = false;  // RuntimeDefault instead of Unconfined where the pod says nothing
+};
+
+// The hostname inside the pod: hostnameOverride, or spec.hostname or the pod's name cut to 63 characters, as an FQDN
+// when setHostnameAsFQDN says so. Empty on the host network.
+std::string PodHostname(const corev1::Pod& pod, const std::string& cluster_domain);
+
+// Refuses what would otherwise be lost without a word. kUnsupported: hostUsers: false. kInvalid: an FQDN hostname
+// longer than the kernel's 64 characters, a Localhost profile that leaves its directory.
+Status CheckSupported(const corev1::Pod& pod, const SandboxInputs& inputs);
+
+// Who owns the pod is not written here: pods/pod_identity.h adds those annotations and reads them again.
+::runtime::v1::PodSandboxConfig ToSandboxConfig(const corev1::Pod& pod, const SandboxInputs& inputs);
+
+// `container` is one of the pod's containers or init containers.
+::runtime::v1::ContainerConfig ToContainerConfig(const corev1::Pod& pod, const corev1::Container& container,
+                                                 std::uint32_t attempt, const ContainerInputs& inputs);
+
+// kInvalid when runAsNonRoot is asked for and the container would run as root, or as a user whose number is not known.
+// The message names pod and container (reason CreateContainerConfigError).
+Status CheckRunAsNonRoot(const corev1::Pod& pod, const corev1::Container& container, const ::runtime::v1::Image& image);
+
+}  // namespace daemonsetd::cri

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""bench.py BUILD [--idle SECONDS] [--output FILE]: the raw CRI floor and daemonsetd, side by side on one containerd.
+
+Runs below tests/support/with-containerd (`./dev bench` does that). Prints a table with ratios and writes FILE
+(build/bench.json). It measures and never judges: budgets are in the table for the reader, not as a test.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "e2e")]
+import containerd  # noqa: E402
+import daemon  # noqa: E402
+from manifests import daemon_set, container  # noqa: E402
+
+MANY = 30
+PARALLEL = (1, 2, 4, 8)
+ROUNDS_OF_ONE = 5
+ROUNDS_OF_MANY = 3
+WAIT_SECONDS = 120
+
+
+def floor(build, directory, count, parallel):
+    program = build / "tests" / "bench" / "raw_cri_floor"
+    run = subprocess.run([program, os.environ["DAEMONSETD_TEST_RUNTIME_ENDPOINT"], os.environ["DAEMONSETD_TEST_IMAGE"],
+                          str(count), str(parallel), directory / "floor"], check=True, capture_output=True, text=True)
+    return json.loads(run.stdout)
+
+
+def manifest(index):
+    return daemon_set(f"bench-{index}", [container(command=["sleep", "1000000"])], terminationGracePeriodSeconds=1)
+
+
+def count_running(agent):
+    counts = json.loads(agent.get("/v1/status")[1] or "{}").get("counts", {})
+    return counts.get("podsReady", 0)
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: not within {WAIT_SECONDS} s: {what}")
+        time.sleep(0.005)
+
+
+def apply(agent, count):
+    """Seconds from the first manifest's rename to `count` pods ready."""
+    begin = time.monotonic()
+    for index in range(count):
+        agent.apply(f"bench-{index}.json", manifest(index))
+    wait_until(lambda: count_running(agent) == count, f"{count} pods ready")
+    return time.monotonic() - begin
+
+
+def delete(agent, count):
+    """Seconds from the first manifest's removal until the daemon knows no pod; its last step is removing sandboxes."""
+    begin = time.monotonic()
+    for index in range(count):
+        agent.delete(f"bench-{index}.json")
+    wait_until(lambda: agent.get("/v1/pods")[0] == 200 and not agent.pods(), "no pod left")
+    return time.monotonic() - begin
+
+
+def memory(pid):
+    kib = {}
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        key, value = line.split()[:2]
+        kib[key.rstrip(":")] = int(value)
+    return {"rss_mib": kib["Rss"] / 1024, "private_mib": (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024,
+            "anonymous_mib": kib["Anonymous"] / 1024}
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def idle(agent, runtime, seconds):
+    pids = {"daemonsetd": agent.pid, "containerd": runtime.pid}
+    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    wakeups = context_switches(agent.pid)
+    time.sleep(seconds)
+    used = {name: round(cpu_seconds(pid) - before[name], 3) for name, pid in pids.items()}
+    return {"seconds": seconds, "cpu_seconds": used,
+            "voluntary_switches": context_switches(agent.pid) - wakeups}
+
+
+def context_switches(pid):
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches"):
+                total += int(line.split()[1])
+    return total
+
+
+def adoption(agent, runtime, count):
+    """Seconds from the start of a new agent after SIGKILL until it is ready and knows `count` running pods."""
+    before = sorted((c.id, c.pid) for c in runtime.containers())
+    agent.kill()
+    begin = time.monotonic()
+    agent.start(wait=False)
+    wait_until(lambda: agent.ready() and count_running(agent) == count, f"{count} pods adopted")
+    seconds = time.monotonic() - begin
+    time.sleep(2)
+    after = sorted((c.id, c.pid) for c in runtime.containers())
+    return {"seconds": seconds, "containers_changed": len(set(before) ^ set(after))}
+
+
+def median(values):
+    return round(statistics.median(values), 4)
+
+
+def measure(build, idle_seconds):
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="dsd-bench-", dir="/tmp"))
+    runtime = containerd.Containerd(os.environ["DAEMONSETD_TEST_CONTAINERD_DIRECTORY"])
+    agent = daemon.Daemon(directory / "agent", build, runtime.endpoint)
+    try:
+        floor(build, directory, 2, 2)  # warm-up: page cache, containerd's first shim
+        agent.start()
+        apply(agent, 1)
+        delete(agent, 1)
+        one, many = [], []
+        for _ in range(ROUNDS_OF_ONE):  # interleaved, so that what else the machine does hits both
+            raw = floor(build, directory, 1, 1)
+            one.append((raw["start_seconds"], raw["remove_seconds"], apply(agent, 1), delete(agent, 1)))
+        for _ in range(ROUNDS_OF_MANY):
+            raws = [floor(build, directory, MANY, parallel) for parallel in PARALLEL]
+            many.append((min(r["start_seconds"] for r in raws), min(r["remove_seconds"] for r in raws),
+                         apply(agent, MANY), delete(agent, MANY)))
+        apply(agent, MANY)
+        result = {
+            "machine": {"cpus": os.cpu_count(), "kernel": platform.release(),
+                        "containerd": runtime.ctr("version").split("Version:")[-1].split()[0]},
+            "one": dict(zip(("floor_start", "floor_remove", "apply_to_ready", "delete"), map(median, zip(*one)))),
+            "many": {"count": MANY, **dict(zip(("floor_start", "floor_remove", "apply_to_ready", "delete"),
+                                               map(median, zip(*many))))},
+            "adoption": adoption(agent, runtime, MANY),
+        }
+        time.sleep(5)  # so that what adoption set off is over
+        result["memory"] = memory(agent.pid)
+        result["idle"] = idle(agent, runtime, idle_seconds)
+        delete(agent, MANY)
+        return result
+    finally:
+        if agent.running():
+            agent.terminate()
+        agent.unmount()
+        subprocess.run(["rm", "-rf", "--one-file-system", directory], check=True)
+
+
+def table(result):
+    def ratio(group):
+        return result[group]["apply_to_ready"] / result[group]["floor_start"]
+
+    one, many, cpu = result["one"], result["many"], result["idle"]["cpu_seconds"]
+    rows = [
+        ("apply → ready, 1 DaemonSet", f"{one['apply_to_ready']:.3f} s", f"{one['floor_start']:.3f} s",
+         f"{ratio('one'):.2f}", "≤ 1.25"),
+        (f"apply → ready, {MANY} DaemonSets", f"{many['apply_to_ready']:.2f} s", f"{many['floor_start']:.2f} s",
+         f"{ratio('many'):.2f}", "≤ 1.2"),
+        ("delete, 1 DaemonSet (1 s grace, deaf)", f"{one['delete']:.3f} s", f"{one['floor_remove']:.3f} s", "–", "–"),
+        (f"delete, {MANY} DaemonSets (1 s grace, deaf)", f"{many['delete']:.2f} s", f"{many['floor_remove']:.2f} s", "–", "–"),
+        (f"restart → {MANY} pods adopted", f"{result['adoption']['seconds']:.3f} s", "–", "–", "≤ 0.3 s"),
+        ("containers changed by it", str(result["adoption"]["containers_changed"]), "–", "–", "0"),
+        ("resident memory", f"{result['memory']['rss_mib']:.1f} MiB", "–", "–", "≤ 20 MiB"),
+        ("private memory", f"{result['memory']['private_mib']:.1f} MiB", "–", "–", "≤ 6 MiB"),
+        (f"CPU in {result['idle']['seconds']} idle seconds", f"{cpu['daemonsetd']:.2f} s", "–", "–", "≤ 0.05 s"),
+        ("the same, containerd", f"{cpu['containerd']:.2f} s", "–", "–", "–"),
+    ]
+    head = ("", "daemonsetd", "raw CRI floor", "ratio", "budget")
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [head, *rows])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--idle", type=int, default=60)
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build" / "bench.json")
+    arguments = parser.parse_args()
+    if "DAEMONSETD_TEST_RUNTIME_ENDPOINT" not in os.environ:
+        sys.exit("bench: run it as ./dev bench, or below tests/support/with-containerd")
+    result = measure(arguments.build.resolve(), arguments.idle)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
