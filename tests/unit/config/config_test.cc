@@ -97,10 +97,10 @@ TEST(Config, FlagsWinOverDropInsOverTheFileOverDefaults) {
 }
 
 TEST(Config, ObjectsAreMergedAndKeepWhatALaterFileDoesNotName) {
-  const Message message = Built({Written("a", "nodeLabels: {x: a, y: a}\nlogging: {format: json}\n"),
-                                 Written("b", "nodeLabels: {y: b, z: b}\nlogging: {level: debug}\n")})
+  const Message message = Built({Written("a", "nodeLabels: {u: a, v: a}\nlogging: {format: json}\n"),
+                                 Written("b", "nodeLabels: {v: b, w: b}\nlogging: {level: debug}\n")})
                               .message;
-  EXPECT_THAT(message.nodelabels(), UnorderedElementsAre(Pair("x", "a"), Pair("y", "b"), Pair("z", "b")));
+  EXPECT_THAT(message.nodelabels(), UnorderedElementsAre(Pair("u", "a"), Pair("v", "b"), Pair("w", "b")));
   EXPECT_EQ(message.logging().format(), "json");
   EXPECT_EQ(message.logging().level(), "debug");
 }
@@ -112,12 +112,16 @@ TEST(Config, ListsAreReplacedWhole) {
 }
 
 TEST(Config, NullRemoves) {
-  const Message message = Built({Written("a", "maxPods: 5\nnodeLabels: {x: a, y: a}\nclusterDNS: [10.0.0.1]\n"),
-                                 Written("b", "maxPods: null\nnodeLabels: {x: null}\nclusterDNS: ~\n")})
+  const Message message = Built({Written("a", "maxPods: 5\nnodeLabels: {u: a, v: a}\nclusterDNS: [10.0.0.1]\n"),
+                                 Written("b", "maxPods: null\nnodeLabels: {u: null}\nclusterDNS: ~\n")})
                               .message;
   EXPECT_EQ(message.maxpods(), 110) << "the default applies again";
-  EXPECT_THAT(message.nodelabels(), UnorderedElementsAre(Pair("y", "a")));
+  EXPECT_THAT(message.nodelabels(), UnorderedElementsAre(Pair("v", "a")));
   EXPECT_THAT(message.clusterdns(), IsEmpty());
+}
+
+TEST(Config, LabelKeyThatYamlTakesForAFlagIsNotLost) {
+  EXPECT_EQ(Built({Written("a", "nodeLabels: {y: b}\n")}).message.nodelabels_size(), 1);
 }
 
 TEST(Config, EmptyListOfTaintsMeansNoTaintAndNullTheDefaultOne) {
