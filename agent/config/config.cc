@@ -148,7 +148,8 @@ LoadResult Build(const std::vector<Layer>& layers, const std::vector<Override>& 
   LoadResult result;
   result.errors = std::move(merged.errors);
   for (Problem& problem : Validate(merged.message)) {
-    const Origin origin = merged.origins.Find(problem.key);
+    Origin origin = merged.origins.Find(problem.key);
+    if (origin.source.empty()) origin = merged.origins.Find(problem.other);
     result.errors.push_back(
         {.file = origin.source, .line = origin.line, .field = problem.key, .message = std::move(problem.message)});
   }

@@ -64,33 +64,41 @@ class Patch {
     }
   }
 
-  static int IndexOfEntry(const ProtoMessage& message, const FieldDescriptor& field, const std::string& key) {
+  using Entries = std::map<std::string, std::unique_ptr<ProtoMessage>>;
+
+  static Entries EntriesOf(const ProtoMessage& message, const FieldDescriptor& field) {
+    Entries entries;
     const Reflection& reflection = *message.GetReflection();
-    const FieldDescriptor* key_field = field.message_type()->map_key();
     for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
       const ProtoMessage& entry = reflection.GetRepeatedMessage(message, &field, i);
-      if (entry.GetReflection()->GetString(entry, key_field) == key) return i;
+      std::unique_ptr<ProtoMessage> copy(entry.New());
+      copy->CopyFrom(entry);
+      entries[entry.GetReflection()->GetString(entry, field.message_type()->map_key())] = std::move(copy);
     }
-    return -1;
+    return entries;
   }
 
   void ApplyMap(const YAML::Node& node, const ProtoMessage& from, ProtoMessage& to, const FieldDescriptor& field,
                 const std::string& path) {
     if (!node.IsMap()) return;
-    const Reflection& reflection = *to.GetReflection();
+    Entries entries = EntriesOf(to, field);
+    Entries patch = EntriesOf(from, field);
     for (const auto& item : node) {
       const std::string key = item.first.Scalar();
       const std::string item_path = fmt::format("{}[{}]", path, key);
-      if (const int old = IndexOfEntry(to, field, key); old >= 0) {
-        reflection.SwapElements(&to, &field, old, reflection.FieldSize(to, &field) - 1);
-        reflection.RemoveLast(&to, &field);
-      }
+      entries.erase(key);
       origins_.Erase(item_path);
-      const int index = IndexOfEntry(from, field, key);
-      if (item.second.IsNull() || index < 0) continue;
-      reflection.AddMessage(&to, &field)->CopyFrom(reflection.GetRepeatedMessage(from, &field, index));
+      const auto written = patch.find(key);
+      if (item.second.IsNull() || written == patch.end()) continue;
+      entries[key] = std::move(written->second);
+      patch.erase(written);
       origins_.Set(item_path, {.source = file_, .line = item.first.Mark().line + 1});
     }
+    // Keys that YAML reads as something else than they are written ("y" is true) are under the decoder's name.
+    for (auto& [key, entry] : patch) entries[key] = std::move(entry);
+    const Reflection& reflection = *to.GetReflection();
+    reflection.ClearField(&to, &field);
+    for (const auto& [key, entry] : entries) reflection.AddMessage(&to, &field)->CopyFrom(*entry);
   }
 
   void ReplaceList(const YAML::Node& node, const ProtoMessage& from, ProtoMessage& to, const FieldDescriptor& field,
@@ -120,20 +128,26 @@ class Patch {
   Origins& origins_;
 };
 
+// The decoder speaks of any object; a person who writes this file has only one kind in mind.
+model::DecodeError InOurWords(model::DecodeError error) {
+  if (error.object == kKind) error.object.clear();
+  const Key* key = FindKey(error.field);
+  if (key != nullptr && key->form == Form::kDuration) {
+    error.message = fmt::format("must be a duration, which has a unit; write for example {}", key->default_text);
+  } else if (error.line == 0 && error.field.empty()) {
+    error.message = fmt::format("{}; a configuration file begins with \"apiVersion: {}\" and \"kind: {}\"",
+                                error.message.substr(0, error.message.find(';')), kApiVersion, kKind);
+  }
+  return error;
+}
+
 // The document with its known keys, even when it has unknown ones; null when it is broken otherwise.
 std::unique_ptr<Message> DecodeLayer(const Layer& layer, std::vector<model::DecodeError>& errors) {
   static const Message prototype;
   const std::vector<model::KnownKind> kinds{{.api_version = kApiVersion, .kind = kKind, .prototype = &prototype}};
   model::DecodedFile decoded = model::DecodeFile(layer.text, layer.file, kinds);
   const bool clean = decoded.errors.empty();
-  for (model::DecodeError& error : decoded.errors) errors.push_back(std::move(error));
-  if (clean && decoded.documents.empty()) {
-    errors.push_back({.file = layer.file,
-                      .line = 1,
-                      .message = fmt::format("the file is empty; begin it with \"apiVersion: {}\" and \"kind: {}\"",
-                                             kApiVersion, kKind)});
-    return nullptr;
-  }
+  for (model::DecodeError& error : decoded.errors) errors.push_back(InOurWords(std::move(error)));
   if (decoded.documents.size() > 1) {
     errors.push_back({.file = layer.file,
                       .line = decoded.documents[1].line,

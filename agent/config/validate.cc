@@ -30,8 +30,8 @@ class Checker {
   }
 
  private:
-  void Add(std::string key, std::string text) {
-    problems_.push_back({.key = std::move(key), .message = std::move(text)});
+  void Add(std::string key, std::string text, std::string_view other = {}) {
+    problems_.push_back({.key = std::move(key), .message = std::move(text), .other = std::string(other)});
   }
 
   void Check(const Key& key) {
@@ -196,6 +196,7 @@ class Checker {
 
   void CheckEndpoint(const Key& key) {
     const std::string endpoint = ScalarText(message_, key.path);
+    if (key.path == "imageServiceEndpoint" && endpoint == message_.runtimeendpoint()) return;  // told once
     if (endpoint.starts_with(kUnixScheme)) {
       return CheckAbsolutePath(key.path, endpoint.substr(kUnixScheme.size()), endpoint, kSocketAddressLimit);
     }
@@ -244,8 +245,10 @@ class Checker {
     const Result<Nanoseconds> low = ParseDuration(ScalarText(message_, smaller));
     const Result<Nanoseconds> high = ParseDuration(ScalarText(message_, larger));
     if (low && high && *low > *high) {
-      Add(std::string(larger), fmt::format("{} is shorter than {} ({}); write at least that",
-                                           ScalarText(message_, larger), smaller, ScalarText(message_, smaller)));
+      Add(std::string(larger),
+          fmt::format("{} is shorter than {} ({}); write at least that", ScalarText(message_, larger), smaller,
+                      ScalarText(message_, smaller)),
+          smaller);
     }
   }
 
@@ -258,7 +261,8 @@ class Checker {
       const auto [other, fresh] = owner.emplace(ScalarText(message_, key), key);
       if (!fresh) {
         Add(std::string(key),
-            fmt::format("\"{}\" is also {}; each needs a directory of its own", other->first, other->second));
+            fmt::format("\"{}\" is also {}; each needs a directory of its own", other->first, other->second),
+            other->second);
       }
     }
   }

@@ -11,6 +11,7 @@ namespace daemonsetd::config {
 struct Problem {
   std::string key;      // "nodeTaints[0].effect"
   std::string message;  // what is wrong and what to do
+  std::string other;    // the second key of a problem between two, who is to blame when nobody wrote the first
 };
 
 // Every problem of a message whose defaults are filled in.

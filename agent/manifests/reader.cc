@@ -33,6 +33,61 @@ std::string ContentHash(const google::protobuf::Message& message) {
   return fmt::format("{:016x}", Fnv1a64(DeterministicBytes(message)));
 }
 
+// Kinds that real manifests carry beside their DaemonSet. Named one by one, so that a misspelt "DaemonSett" stays an
+// error that holds the file back.
+bool IsCompanionKind(std::string_view kind) {
+  constexpr std::string_view kKinds[] = {
+      "APIService",
+      "CSIDriver",
+      "ClusterRole",
+      "ClusterRoleBinding",
+      "ConfigMap",
+      "CronJob",
+      "CustomResourceDefinition",
+      "Deployment",
+      "HorizontalPodAutoscaler",
+      "Ingress",
+      "Job",
+      "LimitRange",
+      "MutatingWebhookConfiguration",
+      "Namespace",
+      "NetworkPolicy",
+      "PersistentVolume",
+      "PersistentVolumeClaim",
+      "PodDisruptionBudget",
+      "PodMonitor",
+      "PriorityClass",
+      "ResourceQuota",
+      "Role",
+      "RoleBinding",
+      "RuntimeClass",
+      "Secret",
+      "Service",
+      "ServiceAccount",
+      "ServiceMonitor",
+      "StatefulSet",
+      "StorageClass",
+      "ValidatingWebhookConfiguration",
+  };
+  return std::find(std::begin(kKinds), std::end(kKinds), kind) != std::end(kKinds);
+}
+
+// Takes out of `errors` what is only said of objects that are nothing to us, and says it as such.
+std::vector<model::DecodeError> TakeIgnored(std::vector<model::DecodeError>& errors) {
+  std::vector<model::DecodeError> ignored;
+  std::erase_if(errors, [&](model::DecodeError& error) {
+    const std::string_view kind = std::string_view(error.object).substr(0, error.object.find(' '));
+    if (error.field != "kind" || !IsCompanionKind(kind)) return false;
+    ignored.push_back(
+        {.file = error.file,
+         .line = error.line,
+         .object = error.object,
+         .message = "ignored: only DaemonSet and Pod are run from manifests; apply the others to a cluster"});
+    return true;
+  });
+  return ignored;
+}
+
 std::string NameOf(std::string_view kind, const metav1::ObjectMeta& meta) {
   return fmt::format("{} {}/{}", kind, meta.namespace_(), meta.name());
 }
@@ -136,6 +191,7 @@ FileObjects ReadManifest(const std::string& file, std::string_view text, const s
   model::DecodedFile decoded = model::DecodeFile(text, file, kinds);
   FileObjects out;
   out.errors = std::move(decoded.errors);
+  out.ignored = TakeIgnored(out.errors);
   std::set<std::string> seen;
   for (model::Document& document : decoded.documents) {
     const metav1::ObjectMeta* meta = nullptr;
@@ -165,9 +221,11 @@ FileObjects ReadManifest(const std::string& file, std::string_view text, const s
 
 void Picture::Update(const std::string& file, FileObjects objects) {
   File& entry = files_[file];
+  const bool refused = !objects.errors.empty();
   entry.errors = std::move(objects.errors);
+  entry.errors.insert(entry.errors.end(), objects.ignored.begin(), objects.ignored.end());
   objects.errors.clear();
-  if (!entry.errors.empty()) return;
+  if (refused) return;
   if (objects.empty() && !entry.good.empty()) {
     entry.errors.push_back({.file = file,
                             .message = "the file holds no object any more, so its last good content stays in use; "

@@ -19,6 +19,7 @@ struct FileObjects {
   std::vector<StaticDaemonSet> daemon_sets;
   std::vector<StaticPod> pods;
   std::vector<model::DecodeError> errors;
+  std::vector<model::DecodeError> ignored;  // objects of other kinds, such as ServiceAccount: told, but no obstacle
 
   bool empty() const { return daemon_sets.empty() && pods.empty(); }
 };

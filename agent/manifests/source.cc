@@ -217,7 +217,10 @@ void ManifestSource::Publish() {
     const std::string text = model::ToString(error);
     const bool known = std::any_of(current_.errors.begin(), current_.errors.end(),
                                    [&](const model::DecodeError& old) { return model::ToString(old) == text; });
-    if (!known) log::Error("Manifest is not in use as it is written", {{"err", text}});
+    if (known) continue;
+    const bool of_directory = error.file == options_.directory;
+    log::Error(of_directory ? "Manifest directory can't be read" : "Manifest is not in use as it is written",
+               {{"err", text}});
   }
   current_ = std::move(next);
   on_change_();

@@ -47,7 +47,7 @@ TEST_F(FactsTest, ReadsAMachine) {
   ASSERT_TRUE(facts);
   EXPECT_EQ(facts->host_name, "Node-7");
   EXPECT_EQ(facts->cpus, 4);
-  EXPECT_EQ(facts->memory_bytes, 8137164U * 1024);
+  EXPECT_EQ(facts->memory_bytes, std::uint64_t{8137164} * 1024);
   EXPECT_EQ(facts->boot_id, "0e6f1f2a-3b0a-4b6e-9a55-5f7d7a0e6c11");
   EXPECT_EQ(facts->kernel_version, "6.1.0-28-amd64");
   EXPECT_EQ(facts->os_image, "Debian GNU/Linux 12 (bookworm)");
@@ -141,12 +141,8 @@ TEST(DefaultRoute, Version6IgnoresTheUnreachableOneOfLo) {
 }
 
 TEST(Addresses, AreThoseOfTheDefaultRoute) {
-  const std::vector<InterfaceAddress> all{{"cni0", "10.244.0.1"},
-                                          {"eth0", "192.168.2.7"},
-                                          {"eth0", "192.168.2.8"},
-                                          {"eth0", "fe80::1"},
-                                          {"cni0", "fd00::1"},
-                                          {"eth1", "2001:db8::7"}};
+  const std::vector<InterfaceAddress> all{{"cni0", "10.244.0.1"}, {"eth0", "192.168.2.7"}, {"eth0", "192.168.2.8"},
+                                          {"eth0", "fe80::1"},    {"cni0", "fd00::1"},     {"eth1", "2001:db8::7"}};
   EXPECT_THAT(ChooseAddresses(all, "eth0", "eth1"), ElementsAre("192.168.2.7", "2001:db8::7"));
 }
 

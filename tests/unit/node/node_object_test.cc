@@ -82,8 +82,8 @@ TEST(NodeObject, AllocatableIsCapacityLessWhatIsReserved) {
   (*configuration.mutable_kubereserved())["cpu"].set_string("200m");
   (*configuration.mutable_kubereserved())["ephemeral-storage"].set_string("10Gi");
   const corev1::NodeStatus status = MakeNode(configuration, Machine(), {}).status();
-  EXPECT_THAT(Texts(status.capacity()), UnorderedElementsAre(Pair("cpu", "4"), Pair("memory", "8Gi"), Pair("pods", "110"),
-                                                             Pair("ephemeral-storage", "100Gi")));
+  EXPECT_THAT(Texts(status.capacity()), UnorderedElementsAre(Pair("cpu", "4"), Pair("memory", "8Gi"),
+                                                             Pair("pods", "110"), Pair("ephemeral-storage", "100Gi")));
   EXPECT_THAT(Texts(status.allocatable()),
               UnorderedElementsAre(Pair("cpu", "3500m"), Pair("memory", "7Gi"), Pair("pods", "110"),
                                    Pair("ephemeral-storage", "90Gi")));
