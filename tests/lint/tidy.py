@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tidy.py BUILD [FILE…]: clang-tidy over our sources, in parallel, once for each content.
+"""tidy.py BUILD [PATH…]: clang-tidy over our sources (those below PATH), in parallel, once for each content.
 
 A file that was clean is not looked at again until it, a header of ours that it includes, its compile command, .clang-tidy
 or clang-tidy itself changes. The headers of a file come from a scan with the compiler's -MM, which skips system headers.
@@ -72,7 +72,8 @@ def main(build, only):
     entries = {}
     for entry in commands:
         source = str((pathlib.Path(entry["directory"]) / entry["file"]).resolve())
-        if source.startswith(OURS) and source.endswith(".cc") and not (only and pathlib.Path(source) not in only):
+        chosen = not only or any(pathlib.Path(source).is_relative_to(path) for path in only)
+        if chosen and source.startswith(OURS) and source.endswith(".cc"):
             entries.setdefault(source, entry)
     cache = cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
