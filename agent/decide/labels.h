@@ -29,9 +29,6 @@ inline constexpr char kOwnerNameAnnotation[] = "daemonsetd.dev/owner-name";
 inline constexpr char kOwnerUidAnnotation[] = "daemonsetd.dev/owner-uid";
 inline constexpr char kSequenceAnnotation[] = "daemonsetd.dev/sequence";
 
-// The taint that keeps ordinary pods away from a node without a kubelet.
-inline constexpr char kDaemonSetsOnlyTaint[] = "daemonsetd.dev/daemonsets-only";
-
 inline constexpr char kRevisionHashLabel[] = "controller-revision-hash";
 
 }  // namespace daemonsetd::decide

@@ -7,18 +7,14 @@
 #include <numeric>
 
 #include "agent/decide/daemon_pod.h"
-#include "agent/decide/labels.h"
 
 namespace daemonsetd::decide {
 namespace {
 
 Placement PlaceWorkload(const Workload& workload, const corev1::Node& node) {
+  if (workload.kind == Workload::Kind::kDaemonSet) return Place(workload.placement_spec, node);
   corev1::PodSpec spec = workload.placement_spec;
-  if (workload.kind == Workload::Kind::kPod) {
-    spec.add_tolerations()->set_operator_("Exists");
-  } else {
-    TolerateOwnTaint(spec);
-  }
+  spec.add_tolerations()->set_operator_("Exists");
   return Place(spec, node);
 }
 
@@ -157,16 +153,6 @@ class NodePlanner {
 };
 
 }  // namespace
-
-void TolerateOwnTaint(corev1::PodSpec& spec) {
-  for (const corev1::Toleration& toleration : spec.tolerations()) {
-    if (toleration.key() == kDaemonSetsOnlyTaint) return;
-  }
-  corev1::Toleration* toleration = spec.add_tolerations();
-  toleration->set_key(kDaemonSetsOnlyTaint);
-  toleration->set_operator_("Exists");
-  toleration->set_effect("NoSchedule");
-}
 
 NodePlan PlanNode(const corev1::Node& node, const std::vector<Workload>& workloads, const std::vector<KnownPod>& pods,
                   bool complete) {

@@ -27,9 +27,6 @@ struct Workload {
   corev1::PodSpec placement_spec;   // the template as written: next_pod is pinned to this node already
 };
 
-// Every daemon pod tolerates the taint that keeps ordinary pods away (design: the Node's own taint).
-void TolerateOwnTaint(corev1::PodSpec& spec);
-
 // A pod that has a worker, or that was found in the runtime with our labels.
 struct KnownPod {
   std::string uid;

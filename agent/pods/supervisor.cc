@@ -122,9 +122,7 @@ void Supervisor::RuntimeChanged(const std::string& pod_uid) {
 
 corev1::Pod Supervisor::MakePod(const Hosted& hosted, std::uint32_t sequence) const {
   if (hosted.workload.kind == Workload::Kind::kPod) return hosted.workload.next_pod;
-  corev1::Pod pod = decide::MakeDaemonPod(hosted.daemon_set, services_.node().metadata().name(), sequence);
-  decide::TolerateOwnTaint(*pod.mutable_spec());
-  return pod;
+  return decide::MakeDaemonPod(hosted.daemon_set, services_.node().metadata().name(), sequence);
 }
 
 void Supervisor::RefreshNextPod(Hosted& hosted) {
