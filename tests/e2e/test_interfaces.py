@@ -78,8 +78,14 @@ def test_missing_configuration_file_is_named(make_daemon):
     assert code > 0 and "config.yaml" in text, text
 
 
-def test_second_agent_on_the_same_socket_is_refused(agent):
+def test_second_agent_with_the_same_state_is_refused(agent):
     code, text = agent.check()
+    assert code > 0 and str(agent.directory / "state") in text, text
+    assert agent.ready(), "the first one goes on"
+
+
+def test_second_agent_on_the_same_socket_is_refused(agent):
+    code, text = agent.check("--state-directory", str(agent.directory / "other-state"))
     assert code > 0 and str(agent.socket) in text, text
     assert agent.ready(), "the first one goes on"
 
