@@ -8,6 +8,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/version.h"
+#include "agent/config/reload.h"
 #include "agent/node/node_object.h"
 
 namespace daemonsetd {

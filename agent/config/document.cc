@@ -88,10 +88,9 @@ class Patch {
       const std::string item_path = fmt::format("{}[{}]", path, key);
       entries.erase(key);
       origins_.Erase(item_path);
-      const auto written = patch.find(key);
-      if (item.second.IsNull() || written == patch.end()) continue;
-      entries[key] = std::move(written->second);
-      patch.erase(written);
+      auto written = patch.extract(key);
+      if (item.second.IsNull() || written.empty()) continue;
+      entries[key] = std::move(written.mapped());
       origins_.Set(item_path, {.source = file_, .line = item.first.Mark().line + 1});
     }
     // Keys that YAML reads as something else than they are written ("y" is true) are under the decoder's name.

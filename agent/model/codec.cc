@@ -20,6 +20,7 @@ std::string_view StringMember(const Node& node, std::string_view key) {
 
 // "DaemonSet kube-system/agent", or as much of it as the document tells.
 std::string ObjectName(const Node& node, std::string_view kind) {
+  if (kind.empty()) kind = "object";
   const Node* metadata = node.Find("metadata");
   if (metadata == nullptr || metadata->kind != Node::Kind::kMapping) return std::string(kind);
   const std::string_view name = StringMember(*metadata, "name");
@@ -122,7 +123,8 @@ class FileDecoder {
       if (Find(item_api_version, item_kind) == nullptr) return false;
     }
     for (const Member& member : root.members) {
-      if (member.key == "apiVersion" || member.key == "kind" || member.key == "metadata" || member.key == "items") continue;
+      if (member.key == "apiVersion" || member.key == "kind" || member.key == "metadata" || member.key == "items")
+        continue;
       Report(member.line, std::string(kind), member.key, "unknown field; a list has metadata and items");
     }
     const Node* items = root.Find("items");
@@ -133,7 +135,8 @@ class FileDecoder {
     }
     for (const Node* item : items->items) {
       // A list in a list would let a small file recurse deep; the API has no such thing.
-      if (StringMember(*item, "kind").ends_with("List") && Find(StringMember(*item, "apiVersion"), StringMember(*item, "kind")) == nullptr) {
+      if (StringMember(*item, "kind").ends_with("List") &&
+          Find(StringMember(*item, "apiVersion"), StringMember(*item, "kind")) == nullptr) {
         Report(item->line, std::string(kind), "items", "a list can't hold another list");
         continue;
       }
@@ -147,9 +150,9 @@ class FileDecoder {
     const Node* version_node = root.Find("apiVersion");
     const Node* kind_node = root.Find("kind");
     if (const KnownKind* same_kind = FindKind(kind)) {
-      return Report(version_node != nullptr ? version_node->line : root.line, object, "apiVersion",
-                    fmt::format("{} is not known in \"{}\"; write apiVersion: {}", kind, api_version,
-                                same_kind->api_version));
+      return Report(
+          version_node != nullptr ? version_node->line : root.line, object, "apiVersion",
+          fmt::format("{} is not known in \"{}\"; write apiVersion: {}", kind, api_version, same_kind->api_version));
     }
     std::vector<std::string_view> names;
     for (const KnownKind& known : kinds_) names.push_back(known.kind);
@@ -185,7 +188,8 @@ Status DecodeObject(std::string_view text, google::protobuf::Message& message, b
   Tree tree;
   const std::vector<ReadDocument> documents = ReadDocuments(text, tree);
   if (documents.size() > 1 || (documents.size() == 1 && documents[0].error)) {
-    const auto bad = std::find_if(documents.begin(), documents.end(), [](const auto& d) { return d.error.has_value(); });
+    const auto bad =
+        std::find_if(documents.begin(), documents.end(), [](const auto& d) { return d.error.has_value(); });
     if (bad == documents.end()) return Error(ErrorKind::kInvalid, "one object is wanted, but there are several");
     return Error(ErrorKind::kInvalid, ToString(DecodeError{"", bad->error->line, "", "", bad->error->message}));
   }

@@ -6,9 +6,11 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <array>
 #include <sstream>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "agent/model/json_reader.h"
 #include "agent/model/yaml_scalar.h"
@@ -16,7 +18,8 @@
 namespace daemonsetd::model {
 namespace {
 
-constexpr std::string_view kTemplateHint = "; this looks like a template: render it first (helm template, kustomize build)";
+constexpr std::string_view kTemplateHint =
+    "; this looks like a template: render it first (helm template, kustomize build)";
 
 // Thrown through yaml-cpp, which offers no other way to stop; never leaves this file.
 struct Stop {
@@ -29,7 +32,10 @@ class TreeBuilder : public YAML::EventHandler {
   TreeBuilder(Tree& tree, int line_offset, std::size_t expansion_limit, std::vector<const Node*>& roots)
       : tree_(tree), line_offset_(line_offset), expansion_limit_(expansion_limit), roots_(roots) {}
 
-  void OnDocumentStart(const YAML::Mark&) override {
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    // At a stray "]" or "}" yaml-cpp reports an empty document again and again without moving on.
+    if (mark.pos == last_document_) throw Stop{{Line(mark), "YAML syntax: unexpected text here"}};
+    last_document_ = mark.pos;
     anchors_.clear();
     open_.clear();
   }
@@ -107,7 +113,8 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void Open(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (!open_.empty() && open_.back().node->kind == Node::Kind::kMapping && !open_.back().has_key) RefuseKey(Line(mark));
+    if (!open_.empty() && open_.back().node->kind == Node::Kind::kMapping && !open_.back().has_key)
+      RefuseKey(Line(mark));
     if (open_.size() >= static_cast<std::size_t>(kMaxNesting)) RefuseDepth(Line(mark));
     Node* node = tree_.New(kind, Line(mark));
     Remember(anchor, node);
@@ -123,9 +130,7 @@ class TreeBuilder : public YAML::EventHandler {
   [[noreturn]] static void RefuseDepth(int line) {
     throw Stop{{line, fmt::format("nested more than {} levels deep", kMaxNesting)}};
   }
-  [[noreturn]] static void RefuseKey(int line) {
-    throw Stop{{line, "a list or a mapping can't be a key"}};
-  }
+  [[noreturn]] static void RefuseKey(int line) { throw Stop{{line, "a list or a mapping can't be a key"}}; }
 
   void Add(const Node* node, int line, bool merge) {
     if (open_.empty()) {
@@ -184,6 +189,7 @@ class TreeBuilder : public YAML::EventHandler {
   const std::size_t expansion_limit_;
   std::vector<const Node*>& roots_;
   std::size_t expansion_ = 0;
+  int last_document_ = -1;
   std::vector<Frame> open_;
   std::unordered_map<YAML::anchor_t, const Node*> anchors_;
 };
@@ -198,7 +204,25 @@ std::string_view LineOf(std::string_view text, int line) {
   return text.substr(start, text.find('\n', start) - start);
 }
 
-// yaml-cpp's words for the commonest mistakes help nobody.
+// yaml-cpp's words name its own parts; these say what to look at.
+std::string_view PlainWords(std::string_view message) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kWords = {{
+      {"end of map not found", "this line does not fit the indentation of the lines above it"},
+      {"end of sequence not found", "this line does not fit the indentation of the list above it"},
+      {"illegal map value", "\": \" can't stand here; put the text in quotes or check the indentation"},
+      {"illegal block entry", "\"- \" can't stand here; check the indentation"},
+      {"illegal flow end", "a \"]\" or \"}\" without its beginning"},
+      {"end of sequence flow not found", "a \"[\" is not closed before this line"},
+      {"end of map flow not found", "a \"{\" is not closed before this line"},
+      {"illegal document indicator in scalar", "a quoted text is not closed before this line"},
+      {"illegal EOF in scalar", "a quoted text is not closed before this line"},
+  }};
+  for (const auto& [theirs, ours] : kWords) {
+    if (message == theirs) return ours;
+  }
+  return message;
+}
+
 SyntaxError Explain(std::string_view text, SyntaxError error, int line_offset) {
   const std::string_view line = LineOf(text, error.line - line_offset);
   const std::size_t indent = line.find_first_not_of(" \t");
@@ -210,10 +234,21 @@ SyntaxError Explain(std::string_view text, SyntaxError error, int line_offset) {
   return error;
 }
 
+// yaml-cpp closes an open quote by itself at the end of a text whose last line is blank, so that half a file would pass
+// for a whole one. Before an end-of-document mark it does not.
+std::string WithEndMark(std::string_view text) {
+  std::string marked(text);
+  const std::size_t last_break = text.rfind('\n');
+  if (last_break == std::string_view::npos) return marked;
+  const std::string_view last_line = text.substr(last_break + 1);
+  if (last_line.find_first_not_of(" \t\r") != std::string_view::npos) return marked;
+  return marked += last_line.empty() ? "...\n" : "\n...\n";
+}
+
 std::optional<SyntaxError> ReadYaml(std::string_view text, int line_offset, Tree& tree,
                                     std::vector<const Node*>& roots) {
   try {
-    std::istringstream stream{std::string(text)};
+    std::istringstream stream{WithEndMark(text)};
     YAML::Parser parser(stream);
     TreeBuilder builder(tree, line_offset, text.size() * kMaxAliasExpansion, roots);
     while (parser.HandleNextDocument(builder)) {
@@ -223,7 +258,7 @@ std::optional<SyntaxError> ReadYaml(std::string_view text, int line_offset, Tree
     return Explain(text, stop.error, line_offset);
   } catch (const YAML::Exception& exception) {
     const int line = exception.mark.is_null() ? 0 : exception.mark.line + 1 + line_offset;
-    return Explain(text, {line, "YAML syntax: " + exception.msg}, line_offset);
+    return Explain(text, {line, fmt::format("YAML syntax: {}", PlainWords(exception.msg))}, line_offset);
   } catch (const std::exception& exception) {
     return SyntaxError{line_offset + 1, std::string("YAML syntax: ") + exception.what()};
   }
@@ -245,8 +280,8 @@ bool OnlyCommentsAndDirectives(std::string_view text) {
   return true;
 }
 
-// Each document is read by itself, so that a mistake in one does not hide the others. A line that starts with "---" ends
-// a document even inside a block scalar (YAML 1.2, section 9.1.2).
+// Each document is read by itself, so that a mistake in one does not hide the others. A line that starts with "---"
+// ends a document even inside a block scalar (YAML 1.2, section 9.1.2).
 std::vector<Chunk> SplitDocuments(std::string_view text) {
   std::vector<Chunk> chunks;
   std::size_t start = 0;
@@ -281,7 +316,10 @@ std::optional<SyntaxError> CheckCharacters(std::string_view text) {
       ++at;
       continue;
     }
-    const int length = byte >= 0xF0 && byte <= 0xF4 ? 4 : byte >= 0xE0 && byte < 0xF0 ? 3 : byte >= 0xC2 && byte < 0xE0 ? 2 : 0;
+    const int length = byte >= 0xF0 && byte <= 0xF4  ? 4
+                       : byte >= 0xE0 && byte < 0xF0 ? 3
+                       : byte >= 0xC2 && byte < 0xE0 ? 2
+                                                     : 0;
     bool valid = length > 0 && at + static_cast<std::size_t>(length) <= text.size();
     for (int i = 1; valid && i < length; ++i) valid = (static_cast<unsigned char>(text[at + i]) & 0xC0) == 0x80;
     if (valid && length >= 3) {

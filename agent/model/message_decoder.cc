@@ -143,14 +143,16 @@ class Decoder {
     path_.resize(mark);
   }
 
-  void CheckDuplicates(const Node& node) {
+  // `keys_are_data`: a map, whose keys are written in brackets in a path.
+  void CheckDuplicates(const Node& node, bool keys_are_data = false) {
     if (node.members.size() < 2) return;
     std::unordered_map<std::string_view, int> seen;
     for (const Member& member : node.members) {
       const auto [first, inserted] = seen.emplace(member.key, member.line);
       if (inserted) continue;
-      const std::size_t mark = Enter(member.key);
-      ReportAt(member.line, fmt::format("this key is there twice, on lines {} and {}; remove one", first->second, member.line));
+      const std::size_t mark = keys_are_data ? EnterKey(member.key) : Enter(member.key);
+      ReportAt(member.line,
+               fmt::format("this key is there twice, on lines {} and {}; remove one", first->second, member.line));
       path_.resize(mark);
     }
   }
@@ -177,7 +179,7 @@ class Decoder {
 
   void DecodeMap(const Node& node, Message& message, const FieldDescriptor* field) {
     if (node.kind != Node::Kind::kMapping) return Report(node, "must be a mapping, but is " + Describe(node));
-    CheckDuplicates(node);
+    CheckDuplicates(node, true);
     const FieldDescriptor* key_field = field->message_type()->map_key();
     const FieldDescriptor* value_field = field->message_type()->map_value();
     for (const Member& member : node.members) {
@@ -272,8 +274,7 @@ class Decoder {
         return;
       case JsonForm::kTime:
       case JsonForm::kMicroTime: {
-        const std::optional<Moment> moment =
-            node.kind == Node::Kind::kString ? ParseRfc3339(node.text) : std::nullopt;
+        const std::optional<Moment> moment = node.kind == Node::Kind::kString ? ParseRfc3339(node.text) : std::nullopt;
         if (!moment) {
           return Report(node, "must be an RFC 3339 time such as \"2026-11-25T00:18:32Z\", but is " + Describe(node));
         }
@@ -414,8 +415,8 @@ std::size_t EditDistance(std::string_view left, std::string_view right) {
   for (std::size_t i = 0; i < left.size(); ++i) {
     std::size_t diagonal = row[0]++;
     for (std::size_t j = 0; j < right.size(); ++j) {
-      const bool same = std::tolower(static_cast<unsigned char>(left[i])) ==
-                        std::tolower(static_cast<unsigned char>(right[j]));
+      const bool same =
+          std::tolower(static_cast<unsigned char>(left[i])) == std::tolower(static_cast<unsigned char>(right[j]));
       const std::size_t replaced = diagonal + (same ? 0 : 1);
       diagonal = row[j + 1];
       row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});

@@ -36,7 +36,8 @@ class Encoder {
         return String(text.empty() ? "0" : text);
       }
       case JsonForm::kIntOrString:
-        if (reflection.GetInt64(message, type->field(0)) == 1) return String(reflection.GetString(message, type->field(2)));
+        if (reflection.GetInt64(message, type->field(0)) == 1)
+          return String(reflection.GetString(message, type->field(2)));
         return Number(std::to_string(reflection.GetInt32(message, type->field(1))));
       case JsonForm::kTime:
       case JsonForm::kMicroTime: {
@@ -134,7 +135,9 @@ class Encoder {
           break;
         case FieldDescriptor::CPPTYPE_BOOL: item = Bool(reflection.GetRepeatedBool(message, field, i)); break;
         case FieldDescriptor::CPPTYPE_ENUM: item = String(reflection.GetRepeatedEnum(message, field, i)->name()); break;
-        case FieldDescriptor::CPPTYPE_STRING: item = Bytes(field, reflection.GetRepeatedString(message, field, i)); break;
+        case FieldDescriptor::CPPTYPE_STRING:
+          item = Bytes(field, reflection.GetRepeatedString(message, field, i));
+          break;
         case FieldDescriptor::CPPTYPE_MESSAGE: item = Encode(reflection.GetRepeatedMessage(message, field, i)); break;
       }
       node->items.push_back(OrNull(item));

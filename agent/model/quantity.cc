@@ -185,8 +185,7 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
   return result;
 }
 
-Quantity Quantity::ParseBig(bool negative, const std::string& digits,
-                                    int fraction_digits, const Suffix& suffix) {
+Quantity Quantity::ParseBig(bool negative, const std::string& digits, int fraction_digits, const Suffix& suffix) {
   // A leading zero would make Boost read the digits as octal.
   const std::size_t first = std::min(digits.find_first_not_of('0'), digits.size() - 1);
   BigDecimal big{BigInt(digits.substr(first)), fraction_digits};
@@ -287,7 +286,8 @@ std::int64_t Quantity::Scaled(int scale) const {
     const int shift = scale_ - scale;
     std::int64_t value = mantissa_;
     if (MultiplyByPowerOfTen(value, shift)) return value;
-    // The reference multiplies in one step for these powers and returns the wrapped product; for the others it gives up.
+    // The reference multiplies in one step for these powers and returns the wrapped product; for the others it gives
+    // up.
     const bool one_step = shift <= 3 || shift == 6 || shift == 9;
     return one_step ? LowestBits(BigInt(mantissa_) * PowerOfTen(shift)) : 0;
   }

@@ -1,5 +1,6 @@
 // Kubernetes quantities ("100m", "1.5Gi", "2e3"): exact decimal arithmetic.
-// Rules: apimachinery/pkg/api/resource/quantity.go; tests/unit/model/testdata/quantity.jsonl holds the reference's answers.
+// Rules: apimachinery/pkg/api/resource/quantity.go; tests/unit/model/testdata/quantity.jsonl holds the reference's
+// answers.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +30,8 @@ class Quantity {
   static Quantity FromBytes(std::int64_t bytes);  // prints with binary suffixes
 
   std::string Canonical() const;
-  // Both round up. A number that int64 cannot hold comes out as in the reference, zero or the lowest 64 bits of the true
-  // value: ask Compare where it matters. Binary suffixes are capped at 2^63-1 when parsed.
+  // Both round up. A number that int64 cannot hold comes out as in the reference, zero or the lowest 64 bits of the
+  // true value: ask Compare where it matters. Binary suffixes are capped at 2^63-1 when parsed.
   std::int64_t Value() const;
   std::int64_t MilliValue() const;
   bool IsZero() const;
@@ -49,8 +50,7 @@ class Quantity {
 
   Quantity(std::int64_t mantissa, int scale, Format format);
   static const Suffix* FindSuffix(std::string_view text);
-  static Quantity ParseBig(bool negative, const std::string& digits, int fraction_digits,
-                                   const Suffix& suffix);
+  static Quantity ParseBig(bool negative, const std::string& digits, int fraction_digits, const Suffix& suffix);
   BigDecimal ToBig() const;
   std::int64_t Scaled(int scale) const;
   bool AddSmall(std::int64_t mantissa, int scale);

@@ -133,7 +133,8 @@ bool HasSpecialCharacters(std::string_view text) {
 bool PlainAllowed(std::string_view text) {
   if (text.empty() || text.front() == ' ' || text.back() == ' ' || text.back() == ':') return false;
   if (std::string_view("#,[]{}&*!|>'\"%@`").find(text[0]) != std::string_view::npos) return false;
-  if (std::string_view("-?:").find(text[0]) != std::string_view::npos && (text.size() == 1 || text[1] == ' ')) return false;
+  if (std::string_view("-?:").find(text[0]) != std::string_view::npos && (text.size() == 1 || text[1] == ' '))
+    return false;
   if (text.starts_with("---") || text.starts_with("...")) return false;
   return text.find(": ") == std::string_view::npos && text.find(" #") == std::string_view::npos;
 }
@@ -193,7 +194,8 @@ class YamlWriter {
     } else if (lines) {
       // A leading space would be taken for indentation; a last line of spaces would be lost.
       const std::size_t last_line = text.rfind('\n') + 1;
-      const bool blank_end = last_line < text.size() && text.find_first_not_of(' ', last_line) == std::string_view::npos;
+      const bool blank_end =
+          last_line < text.size() && text.find_first_not_of(' ', last_line) == std::string_view::npos;
       if (text[0] == ' ' || text[0] == '\n' || blank_end) {
         AppendQuoted(out, text);
       } else {

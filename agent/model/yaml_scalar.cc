@@ -22,13 +22,11 @@ std::optional<std::string> ReadInteger(std::string_view text) {
   if (negative || text[0] == '+') text.remove_prefix(1);
   int base = 10;
   if (text.size() > 1 && text[0] == '0') {
-    switch (text[1]) {
-      case 'x': case 'X': base = 16; break;
-      case 'b': case 'B': base = 2; break;
-      case 'o': case 'O': base = 8; break;
-      default: base = 8; break;
-    }
-    text.remove_prefix(base == 8 && IsDigit(text[1]) ? 1 : 2);
+    const char mark = text[1];
+    if (mark == 'x' || mark == 'X') base = 16;
+    if (mark == 'b' || mark == 'B') base = 2;
+    if (mark == 'o' || mark == 'O' || IsDigit(mark)) base = 8;
+    if (base != 10) text.remove_prefix(IsDigit(mark) ? 1 : 2);
   }
   if (text.empty() || text[0] == '-' || text[0] == '+') return std::nullopt;
   std::uint64_t magnitude = 0;
@@ -81,7 +79,7 @@ PlainScalar ResolvePlain(std::string_view text) {
   static constexpr std::array<std::string_view, 5> kNull = {"", "~", "null", "Null", "NULL"};
   static constexpr std::array<std::string_view, 11> kTrue = {"true", "True", "TRUE", "y",  "Y", "yes",
                                                              "Yes",  "YES",  "on",   "On", "ON"};
-  static constexpr std::array<std::string_view, 11> kFalse = {"false", "False", "FALSE", "n",   "N", "no",
+  static constexpr std::array<std::string_view, 11> kFalse = {"false", "False", "FALSE", "n",   "N",  "no",
                                                               "No",    "NO",    "off",   "Off", "OFF"};
   if (text.size() <= 5) {
     if (Contains(kNull, text)) return {Node::Kind::kNull, ""};

@@ -325,7 +325,7 @@ std::vector<std::string> PodOperations::LogFilesOf(const std::string& container_
 }
 
 Task<void> PodOperations::RemoveFiles(std::vector<std::string> files) {
-  std::function<Status()> remove = [files = std::move(files)] {
+  std::function<Status()> remove = [files = std::move(files)]() -> Status {
     for (const std::string& file : files) DAEMONSETD_RETURN_IF_ERROR(RemoveLogLink(file));
     return Ok();
   };

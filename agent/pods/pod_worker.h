@@ -12,6 +12,7 @@
 #include "agent/async/wake.h"
 #include "agent/decide/pod_memory.h"
 #include "agent/decide/pod_plan.h"
+#include "agent/decide/pod_status.h"
 #include "agent/pods/pod_identity.h"
 #include "agent/pods/pod_operations.h"
 #include "agent/pods/pod_services.h"

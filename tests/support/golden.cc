@@ -22,7 +22,8 @@ namespace daemonsetd::testing {
                                          << "DAEMONSETD_ACCEPT_GOLDEN";
   }
   if (!expected) {
-    return ::testing::AssertionFailure() << path << " is missing; DAEMONSETD_ACCEPT_GOLDEN=1 writes it with:\n" << actual;
+    return ::testing::AssertionFailure() << path << " is missing; DAEMONSETD_ACCEPT_GOLDEN=1 writes it with:\n"
+                                         << actual;
   }
   return ::testing::AssertionFailure() << path << " differs\n--- expected\n" << *expected << "--- actual\n" << actual;
 }

@@ -48,7 +48,16 @@ void Normalise(Message& message) {
       }
       continue;
     }
-    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) Normalise(*reflection.MutableMessage(&message, field));
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      Message& child = *reflection.MutableMessage(&message, field);
+      Normalise(child);
+      // The reference writes a quantity that nobody set as "0".
+      const FieldDescriptor* text = child.GetDescriptor()->FindFieldByName("string");
+      if (text != nullptr && child.GetDescriptor()->name() == "Quantity" &&
+          child.GetReflection()->GetString(child, text) == "0") {
+        child.Clear();
+      }
+    }
     if (IsZero(message, field)) reflection.ClearField(&message, field);
   }
 }

@@ -10,6 +10,7 @@ namespace daemonsetd::testing {
 void Normalise(google::protobuf::Message& message);
 
 // Succeeds when both are equal after Normalise; else names each field that differs.
-::testing::AssertionResult SameMessage(const google::protobuf::Message& expected, const google::protobuf::Message& actual);
+::testing::AssertionResult SameMessage(const google::protobuf::Message& expected,
+                                       const google::protobuf::Message& actual);
 
 }  // namespace daemonsetd::testing

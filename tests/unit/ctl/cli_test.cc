@@ -30,7 +30,7 @@ class CliTest : public ::testing::Test {
   Ran RunAt(const std::string& socket, const std::vector<std::string>& arguments) {
     std::ostringstream out;
     std::ostringstream err;
-    const int code = Run(arguments, {.out = out, .err = err, .now = SampleNow, .default_socket = socket});
+    const int code = ctl::Run(arguments, {.out = out, .err = err, .now = SampleNow, .default_socket = socket});
     return {code, out.str(), err.str()};
   }
   Ran RunHere(const std::vector<std::string>& arguments) { return RunAt(server_.socket_path, arguments); }

@@ -32,15 +32,15 @@ TEST(NodeSelectorTest, OperatorsFollowTheTable) {
     bool matches;
   };
   const std::vector<Case> cases = {
-      {Node("zone", "In", {"a"}), true},           {Node("zone", "In", {"b"}), false},
-      {Node("zone", "In", {}), false},             {Node("none", "In", {"a"}), false},
-      {Node("none", "In", {""}), false},           {Node("gpu", "In", {""}), true},
-      {Node("zone", "NotIn", {"b"}), true},        {Node("zone", "NotIn", {"a", "b"}), false},
-      {Node("none", "NotIn", {"a"}), true},        {Node("zone", "NotIn", {}), false},
-      {Node("gpu", "Exists", {}), true},           {Node("none", "Exists", {}), false},
-      {Node("gpu", "Exists", {"x"}), false},       {Node("none", "DoesNotExist", {}), true},
-      {Node("gpu", "DoesNotExist", {}), false},    {Node("none", "DoesNotExist", {"x"}), false},
-      {Node("zone", "in", {"a"}), false},          {Node("zone", "", {"a"}), false},
+      {Node("zone", "In", {"a"}), true},        {Node("zone", "In", {"b"}), false},
+      {Node("zone", "In", {}), false},          {Node("none", "In", {"a"}), false},
+      {Node("none", "In", {""}), false},        {Node("gpu", "In", {""}), true},
+      {Node("zone", "NotIn", {"b"}), true},     {Node("zone", "NotIn", {"a", "b"}), false},
+      {Node("none", "NotIn", {"a"}), true},     {Node("zone", "NotIn", {}), false},
+      {Node("gpu", "Exists", {}), true},        {Node("none", "Exists", {}), false},
+      {Node("gpu", "Exists", {"x"}), false},    {Node("none", "DoesNotExist", {}), true},
+      {Node("gpu", "DoesNotExist", {}), false}, {Node("none", "DoesNotExist", {"x"}), false},
+      {Node("zone", "in", {"a"}), false},       {Node("zone", "", {"a"}), false},
   };
   for (const Case& c : cases) EXPECT_EQ(MatchesExpression(c.requirement, labels), c.matches) << ToString(c.requirement);
 }
@@ -52,12 +52,25 @@ TEST(NodeSelectorTest, GreaterAndLessCompareWholeNumbersOnly) {
     bool matches;
   };
   const std::vector<Case> cases = {
-      {"8", "Gt", "7", true},      {"8", "Gt", "8", false},    {"7", "Gt", "8", false},  {"8", "Lt", "9", true},
-      {"8", "Lt", "8", false},     {"8.5", "Gt", "7", false},  {"150.1", "Gt", "7", false},
-      {"9223372036854775808", "Gt", "7", false},               {"9223372036854775807", "Gt", "7", true},
-      {"8", "Gt", "7.5", false},   {"8", "Gt", "x", false},    {"8", "Lt", "9223372036854775808", false},
-      {"-3", "Gt", "-4", true},    {"-5", "Lt", "-4", true},   {"", "Gt", "1", false},   {" 8", "Gt", "7", false},
-      {"+8", "Gt", "7", true},     {"0x8", "Gt", "7", false},  {"010", "Gt", "9", true},
+      {"8", "Gt", "7", true},
+      {"8", "Gt", "8", false},
+      {"7", "Gt", "8", false},
+      {"8", "Lt", "9", true},
+      {"8", "Lt", "8", false},
+      {"8.5", "Gt", "7", false},
+      {"150.1", "Gt", "7", false},
+      {"9223372036854775808", "Gt", "7", false},
+      {"9223372036854775807", "Gt", "7", true},
+      {"8", "Gt", "7.5", false},
+      {"8", "Gt", "x", false},
+      {"8", "Lt", "9223372036854775808", false},
+      {"-3", "Gt", "-4", true},
+      {"-5", "Lt", "-4", true},
+      {"", "Gt", "1", false},
+      {" 8", "Gt", "7", false},
+      {"+8", "Gt", "7", true},
+      {"0x8", "Gt", "7", false},
+      {"010", "Gt", "9", true},
   };
   for (const Case& c : cases) {
     EXPECT_EQ(MatchesExpression(Node("cores", c.op, {c.limit}), MakeLabels({{"cores", c.label}})), c.matches)
@@ -122,7 +135,8 @@ TEST(LabelSelectorTest, LabelsAndExpressionsMustAllHold) {
 }
 
 TEST(LabelSelectorTest, AWrongRequirementIsAnErrorWhateverTheLabels) {
-  for (const auto& requirement : {Label("a", "Gt", {"1"}), Label("a", "", {}), Label("a", "In", {}), Label("a", "Exists", {"x"})}) {
+  for (const auto& requirement :
+       {Label("a", "Gt", {"1"}), Label("a", "", {}), Label("a", "In", {}), Label("a", "Exists", {"x"})}) {
     metav1::LabelSelector selector;
     (*selector.mutable_matchlabels())["app"] = "other";
     *selector.add_matchexpressions() = requirement;
