@@ -72,9 +72,24 @@ std::string CheckDuration(const std::string& text) {
 // Names after "explain" or "describe": kubectl users type the resource where it could be left out.
 std::string LastName(const Given& given) { return given.names.empty() ? std::string() : given.names.back(); }
 
+// The hidden verb `__complete -- WORD...`. Half a command line is wrong usage to the parser, so it is kept away from
+// it.
+int RunComplete(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
+  std::vector<std::string> words(arguments.begin() + 1, arguments.end());
+  if (!words.empty() && words.front() == "--") words.erase(words.begin());
+  std::string socket = surroundings.default_socket.empty() ? kDefaultSocket : surroundings.default_socket;
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] == "--socket") socket = words[i + 1];
+  }
+  // Nobody waits longer for a completion.
+  const Client client(socket, Seconds(2));
+  return Complete({client, surroundings}, words);
+}
+
 }  // namespace
 
 int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
+  if (!arguments.empty() && arguments[0] == "__complete") return RunComplete(arguments, surroundings);
   Given given;
   given.socket = surroundings.default_socket.empty() ? kDefaultSocket : surroundings.default_socket;
 
@@ -138,10 +153,6 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 
-  CLI::App* complete = app.add_subcommand("__complete", "");
-  complete->group("");  // hidden
-  complete->prefix_command();
-
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
@@ -183,13 +194,8 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
     return Logs(context, given.logs);
   }
   if (version->parsed()) return Version(context, chosen);
-  if (completion->parsed()) {
-    surroundings.out << CompletionScript(given.shell);
-    return kExitOk;
-  }
-  std::vector<std::string> words = complete->remaining();
-  if (!words.empty() && words.front() == "--") words.erase(words.begin());
-  return Complete(context, words);
+  surroundings.out << CompletionScript(given.shell);
+  return kExitOk;
 }
 
 }  // namespace daemonsetd::ctl

@@ -18,7 +18,9 @@ class Text {
   void Line(std::string_view key, std::string_view value) { Indented(0, key, value); }
   void Indented(int depth, std::string_view key, std::string_view value) {
     const std::string head = key.empty() ? std::string() : fmt::format("{}:", key);
-    text_ += fmt::format("{:{}}{:<{}} {}\n", "", depth * 2, head, 17 - depth * 2, value);
+    text_ += fmt::format("{:{}}{:<{}} {}", "", depth * 2, head, 18 - depth * 2, value);
+    text_.erase(text_.find_last_not_of(' ') + 1);  // an empty value
+    text_ += '\n';
   }
   // One entry a line, sorted, the first beside the key.
   void Entries(std::string_view key, const StringMap& map, std::string_view separator) {

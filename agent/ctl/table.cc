@@ -36,6 +36,7 @@ std::string Table::Render(bool with_heads) {
       text += row[i];
       if (i + 1 < row.size()) text.append(widths_[i] - Width(row[i]) + kGap, ' ');
     }
+    text.erase(text.find_last_not_of(' ') + 1);  // an empty last cell
     text += '\n';
   }
   return text;

@@ -96,9 +96,17 @@ TEST_F(CliTest, MissingObjectsExitThreeAndSayWhereTheyAre) {
 }
 
 TEST_F(CliTest, WrongUsageExitsTwo) {
-  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {}, {"fly"}, {"get"}, {"get", "services"}, {"get", "pods", "-o", "xml"}, {"describe", "pod"},
-           {"explain", "pod", "x"}, {"logs"}, {"logs", "x", "--since", "soon"}, {"completion", "tcsh"}}) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"fly"},
+                                             {"get"},
+                                             {"get", "services"},
+                                             {"get", "pods", "-o", "xml"},
+                                             {"describe", "pod"},
+                                             {"explain", "pod", "x"},
+                                             {"logs"},
+                                             {"logs", "x", "--since", "soon"},
+                                             {"completion", "tcsh"}}) {
     EXPECT_EQ(RunHere(arguments).code, kExitUsage) << ::testing::PrintToString(arguments);
   }
   const Ran help = RunHere({"--help"});

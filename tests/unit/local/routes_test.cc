@@ -66,8 +66,9 @@ TEST_F(RoutesTest, WrongRequestsSayWhatToDo) {
   EXPECT_THAT(Ask("/nothing").body, HasSubstr("/v1/status"));
   EXPECT_EQ(Ask("/v1/status", "POST").status, 405);
   EXPECT_EQ(Ask("/v1/status", "POST").allow, "GET");
-  for (const char* target : {"/v1/status?x=1", "/v1/pods?watch=maybe", "/v1/pods?watch&watch", "/v1/pods?a=%zz", "nopath",
-                             "/v1/logs", "/v1/logs?namespace=a&pod=b&tail=-1", "/v1/logs?namespace=a&pod=b&since=x"}) {
+  for (const char* target :
+       {"/v1/status?x=1", "/v1/pods?watch=maybe", "/v1/pods?watch&watch", "/v1/pods?a=%zz", "nopath", "/v1/logs",
+        "/v1/logs?namespace=a&pod=b&tail=-1", "/v1/logs?namespace=a&pod=b&since=x"}) {
     const Answer answer = Ask(target);
     EXPECT_EQ(answer.status, 400) << target;
     EXPECT_THAT(answer.body, HasSubstr("\"hint\":\"")) << target;

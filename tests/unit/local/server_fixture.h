@@ -55,9 +55,8 @@ class RunningServer {
   }
 
   void Publish(Snapshot snapshot) {
-    boost::asio::post(context_, [this, next = std::make_shared<const Snapshot>(std::move(snapshot))] {
-      snapshots_.Publish(next);
-    });
+    boost::asio::post(
+        context_, [this, next = std::make_shared<const Snapshot>(std::move(snapshot))] { snapshots_.Publish(next); });
   }
   std::size_t Connections() {
     std::promise<std::size_t> answer;
