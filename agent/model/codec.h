@@ -37,8 +37,8 @@ struct Document {
 };
 
 struct DecodedFile {
-  std::vector<Document> documents;  // empty documents are left out; a v1 List is expanded
-  std::vector<DecodeError> errors;  // all at once, in file order
+  std::vector<Document> documents;  // empty documents are left out; a v1 List and an XList of a known X are expanded
+  std::vector<DecodeError> errors;  // all at once, in file order; a file without any object is an error too
 };
 
 // One kind that a caller accepts: "apps/v1", "DaemonSet", and the message to decode into.
