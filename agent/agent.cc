@@ -1,6 +1,9 @@
 #include "agent/agent.h"
 
+#include <algorithm>
 #include <csignal>
+#include <fstream>
+#include <sstream>
 #include <stdexcept>
 
 #include <boost/asio/signal_set.hpp>
@@ -16,6 +19,7 @@ namespace {
 
 // Enough for a volume set-up beside a slow tear-down; idle threads cost nothing but their stack.
 constexpr int kBlockingThreads = 2;
+constexpr Nanoseconds kShutdownPoll = std::chrono::milliseconds(10);
 // Changes that come together are told together.
 constexpr Nanoseconds kPublishSettle = std::chrono::milliseconds(50);
 
@@ -40,10 +44,23 @@ pods::PullSettings PullSettingsOf(const config::Config& config) {
   return settings;
 }
 
+// Empty when it cannot be read: pods then get what the runtime gives by itself.
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
 pods::PodSettings PodSettingsOf(const config::Config& config, const node::MachineFacts& machine) {
   pods::PodSettings settings;
   settings.runtime_request_timeout = config.durations.runtime_request_timeout;
   settings.cluster_domain = config.message.clusterdomain();
+  settings.dns.host = decide::ParseResolvConf(ReadText(config.message.resolvconf()));
+  settings.dns.cluster_servers.assign(config.message.clusterdns().begin(), config.message.clusterdns().end());
+  settings.dns.cluster_domain = config.message.clusterdomain();
+  // The root itself is the runtime's own default.
+  if (config.message.cgrouproot() != "/") settings.cgroup_root = config.message.cgrouproot();
   settings.seccomp_root = config.message.seccompprofileroot();
   settings.seccomp_default = config.message.seccompdefault();
   settings.node_memory = static_cast<std::int64_t>(machine.memory_bytes);
@@ -86,7 +103,7 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       starts_(executor, config_.message.maxparallelpodstarts()),
       view_(runtime_, timeline_, executor, ViewSettingsOf(config_),
             [this](const std::string& pod_uid) { RuntimeChanged(pod_uid); }),
-      images_(executor, timeline_, runtime_, PullSettingsOf(config_)),
+      images_(executor, timeline_, ImageService(), PullSettingsOf(config_)),
       volumes_(DirectoriesOf(config_.message), blocking_),
       services_{.executor = executor,
                 .timeline = timeline_,
@@ -102,8 +119,7 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .node = [this]() -> const corev1::Node& { return node_; },
                 .host_ips = [this] { return machine_.addresses; }},
       supervisor_(services_, [this] { publish_.Notify(); }),
-      manifests_(executor, timeline_, blocking_, SourceOptionsOf(config_),
-                 [this] { supervisor_.SetSources(manifests_.current()); }),
+      manifests_(executor, timeline_, blocking_, SourceOptionsOf(config_), [this] { ManifestsChanged(); }),
       snapshots_(executor),
       server_(
           executor, timeline_, snapshots_, registry_, blocking_,
@@ -118,6 +134,12 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
   facts_.runtime_endpoint = config_.message.runtimeendpoint();
   facts_.manifest_directory = config_.message.manifestdirectory();
   BuildNode();
+}
+
+cri::Runtime& Agent::ImageService() {
+  const std::string& endpoint = config_.message.imageserviceendpoint();
+  if (endpoint == config_.message.runtimeendpoint()) return runtime_;
+  return image_service_.emplace(executor_, endpoint);
 }
 
 Status Agent::Open() {
@@ -140,9 +162,12 @@ Task<void> Agent::Run() {
 
   log::Info("daemonsetd stops; containers keep running");
   co_await async::kDeafToCancellation;
-  // Calls under way are given up at once: what they did is found by the next start.
   scope_.Cancel();
+  const MonoTime give_up = timeline_.mono() + config_.durations.shutdown_timeout;
+  while (!scope_.empty() && timeline_.mono() < give_up) co_await timeline_.SleepFor(kShutdownPoll);
+  // Calls still under way are left to the next start, which finds what they did.
   co_await runtime_.Close();
+  if (image_service_) co_await image_service_->Close();
   co_await images_.Stop();
   co_await scope_.Join();
 }
@@ -201,6 +226,15 @@ void Agent::BuildNode() {
   node_ = node::MakeNode(config_.message, machine_, report);
 }
 
+void Agent::ManifestsChanged() {
+  const manifests::Snapshot& snapshot = manifests_.current();
+  std::vector<pods::DaemonSetSource> daemon_sets;
+  for (const auto& source : snapshot.daemon_sets) daemon_sets.push_back({.file = source.file, .object = source.object});
+  std::vector<pods::PodSource> pods;
+  for (const auto& source : snapshot.pods) pods.push_back({.file = source.file, .object = source.object});
+  supervisor_.SetSources(daemon_sets, pods, snapshot.complete);
+}
+
 void Agent::RuntimeChanged(const std::string& pod_uid) {
   supervisor_.RuntimeChanged(pod_uid);
   if (!pod_uid.empty()) return;
@@ -216,10 +250,25 @@ Task<void> Agent::IdentifyRuntime() {
     if (version) {
       facts_.runtime_name = version->runtime_name();
       facts_.runtime_version = version->runtime_version();
+      auto runtime = co_await runtime_.RuntimeConfig(config_.durations.runtime_request_timeout);
+      if (runtime) CheckCgroupDriver(*runtime);
       BuildNode();
       publish_.Notify();
     }
     co_await runtime_changed_.WaitUntil(timeline_, std::nullopt);
+  }
+}
+
+// PK-04: two halves of one node with different drivers fight over the same cgroups.
+void Agent::CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime) {
+  const std::string& wanted = config_.message.cgroupdriver();
+  const std::string actual = runtime.linux().cgroup_driver() == cri::v1::SYSTEMD ? "systemd" : "cgroupfs";
+  if (wanted == "auto" || wanted == actual) return;
+  std::string warning = "cgroupDriver is " + wanted + ", but the container runtime uses " + actual +
+                        "; set cgroupDriver to auto, or change the runtime's configuration";
+  log::Warning("cgroup drivers differ", {{"configured", wanted}, {"runtime", actual}});
+  if (std::find(facts_.warnings.begin(), facts_.warnings.end(), warning) == facts_.warnings.end()) {
+    facts_.warnings.push_back(std::move(warning));
   }
 }
 

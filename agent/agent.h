@@ -48,7 +48,10 @@ class Agent {
   Task<void> IdentifyRuntime();
   void Reload();
   void BuildNode();
+  void ManifestsChanged();
   void RuntimeChanged(const std::string& pod_uid);
+  void CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime);
+  cri::Runtime& ImageService();
 
   async::Executor executor_;
   config::Config config_;
@@ -63,6 +66,7 @@ class Agent {
   async::Wake runtime_changed_;
   async::BlockingPool blocking_;
   cri::GrpcRuntime runtime_;
+  std::optional<cri::GrpcRuntime> image_service_;  // where images have a socket of their own
   async::Semaphore starts_;
   pods::RuntimeView view_;
   pods::ImagePuller images_;

@@ -241,7 +241,10 @@ void ExplainPlacement(const Placement& placement, statusv1::Explanation& explana
   bool failed = false;
   for (const auto& [blocker, name] : kOrder) {
     const bool here = placement.blocker == blocker;
-    AddCheck(explanation, name, here ? Check::FAILED : failed ? Check::SKIPPED : Check::PASSED,
+    AddCheck(explanation, name,
+             here     ? Check::FAILED
+             : failed ? Check::SKIPPED
+                      : Check::PASSED,
              here ? placement.reason : "");
     failed |= here;
   }
@@ -273,7 +276,10 @@ statusv1::Explanation Explain(const Supervisor& supervisor, const Supervisor::Ho
     AddCheck(explanation, "image", Check::FAILED, hosted.image_error);
   }
   const bool ready = worker && decide::IsReady(worker->pod().status());
-  AddCheck(explanation, "running", !worker ? Check::SKIPPED : ready ? Check::PASSED : Check::FAILED,
+  AddCheck(explanation, "running",
+           !worker ? Check::SKIPPED
+           : ready ? Check::PASSED
+                   : Check::FAILED,
            worker ? fmt::format("pod {} is {}", worker->pod().metadata().name(), decide::StatusWord(worker->pod()))
                   : std::string());
   explanation.set_waits_for(WaitsFor(hosted, worker));
@@ -421,9 +427,8 @@ std::shared_ptr<const local::Snapshot> BuildSnapshot(const Supervisor& superviso
   }
   std::vector<const PodWorker*> workers;
   for (const auto& [uid, worker] : supervisor.workers()) workers.push_back(worker.get());
-  std::sort(workers.begin(), workers.end(), [](const PodWorker* a, const PodWorker* b) {
-    return ByName(a->pod().metadata(), b->pod().metadata());
-  });
+  std::sort(workers.begin(), workers.end(),
+            [](const PodWorker* a, const PodWorker* b) { return ByName(a->pod().metadata(), b->pod().metadata()); });
   for (const PodWorker* worker : workers) {
     *snapshot->pods.add_items() = Summarize(*worker, view);
     *snapshot->pod_list.add_items() = worker->pod();
@@ -447,8 +452,8 @@ Result<local::LogSource> FindContainerLog(const Supervisor& supervisor, const po
       if (pod.spec().containers_size() != 1) {
         std::vector<std::string> names;
         for (const auto& one : pod.spec().containers()) names.push_back(one.name());
-        return Error(ErrorKind::kInvalid, fmt::format("pod {} has several containers, name one of [{}]", name,
-                                                      fmt::join(names, " ")));
+        return Error(ErrorKind::kInvalid,
+                     fmt::format("pod {} has several containers, name one of [{}]", name, fmt::join(names, " ")));
       }
       container = pod.spec().containers(0).name();
     }

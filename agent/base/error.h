@@ -32,9 +32,7 @@ class [[nodiscard]] Error {
   const std::string& message() const { return message_; }
 
   // "context: message". Each layer adds what it was doing, on the way up.
-  Error WithContext(std::string_view context) const {
-    return Error(kind_, std::string(context) + ": " + message_);
-  }
+  Error WithContext(std::string_view context) const { return Error(kind_, std::string(context) + ": " + message_); }
 
  private:
   ErrorKind kind_;

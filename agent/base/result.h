@@ -19,11 +19,11 @@ inline Status Ok() { return Status(boost::system::in_place_value); }
 }  // namespace daemonsetd
 
 // Returns the error of `expression` to the caller, if it has one. For functions and coroutines alike.
-#define DAEMONSETD_RETURN_IF_ERROR(expression)             \
-  do {                                                     \
+#define DAEMONSETD_RETURN_IF_ERROR(expression)                         \
+  do {                                                                 \
     if (auto status_ = (expression); !status_) return status_.error(); \
   } while (false)
-#define DAEMONSETD_CO_RETURN_IF_ERROR(expression)             \
-  do {                                                        \
+#define DAEMONSETD_CO_RETURN_IF_ERROR(expression)                         \
+  do {                                                                    \
     if (auto status_ = (expression); !status_) co_return status_.error(); \
   } while (false)

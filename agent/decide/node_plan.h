@@ -34,19 +34,19 @@ struct KnownPod {
   std::string template_hash;
   int hash_version = 0;
   std::uint32_t sequence = 0;
-  std::int64_t created_at = 0;   // nanoseconds since the epoch
+  std::int64_t created_at = 0;  // nanoseconds since the epoch
   bool has_worker = false;
   bool terminating = false;
-  bool terminal = false;         // Succeeded or Failed: holds no resources
-  bool healthy = false;          // ready, or all containers running where the spec is not known
+  bool terminal = false;             // Succeeded or Failed: holds no resources
+  bool healthy = false;              // ready, or all containers running where the spec is not known
   const corev1::Pod* pod = nullptr;  // null when only the runtime knows it
 };
 
 struct WorkloadDecision {
   Placement placement;
-  Admission admission;        // as of the last attempt to start; admitted when a pod is here
-  std::string pod_uid;        // the pod that stands for the workload now; empty when there is none
-  std::string waiting_for;    // one sentence; empty when nothing is missing
+  Admission admission;      // as of the last attempt to start; admitted when a pod is here
+  std::string pod_uid;      // the pod that stands for the workload now; empty when there is none
+  std::string waiting_for;  // one sentence; empty when nothing is missing
 };
 
 struct NodePlan {
@@ -65,8 +65,8 @@ struct NodePlan {
   std::vector<Start> starts;
   std::vector<Adopt> adoptions;
   std::vector<Stop> stops;
-  std::vector<std::size_t> pulls;            // workloads whose images should be fetched while the old pod runs
-  std::vector<WorkloadDecision> decisions;   // one per workload, same order
+  std::vector<std::size_t> pulls;           // workloads whose images should be fetched while the old pod runs
+  std::vector<WorkloadDecision> decisions;  // one per workload, same order
 };
 
 // `complete`: the sources have been read completely once. Before that nothing is stopped for lack of an owner.

@@ -14,11 +14,11 @@ namespace daemonsetd::decide {
 
 // Crash restarts: the first one is immediate, then 10 s doubling to 5 min, reset after 10 min of running
 // (kubelet's defaults; configurable per node).
-inline constexpr BackoffLimits kDefaultCrashLoopBackoff{.initial = std::chrono::seconds(10),
-                                                        .maximum = std::chrono::minutes(5),
-                                                        .reset_after = std::chrono::minutes(10)};
+inline constexpr BackoffLimits kDefaultCrashLoopBackoff{
+    .initial = std::chrono::seconds(10), .maximum = std::chrono::minutes(5), .reset_after = std::chrono::minutes(10)};
 // Failed operations (create, start, stop, remove, set up): quick at first, then patient. At most 9 tries in 10 minutes.
-inline constexpr BackoffLimits kOperationBackoff{.initial = std::chrono::seconds(2), .maximum = std::chrono::minutes(5)};
+inline constexpr BackoffLimits kOperationBackoff{.initial = std::chrono::seconds(2),
+                                                 .maximum = std::chrono::minutes(5)};
 // A sandbox that dies by itself soon after it was made (LC-11).
 inline constexpr BackoffLimits kSandboxBackoff{.initial = std::chrono::seconds(1), .maximum = std::chrono::minutes(5)};
 

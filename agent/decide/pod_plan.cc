@@ -337,7 +337,8 @@ class Planner {
   void Start(const PodSandboxStatus& sandbox, const corev1::Container& container) {
     std::uint32_t attempt = 0;
     for (const ObservedContainer& other : observed_.containers) {
-      if (other.status.metadata().name() == container.name()) attempt = std::max(attempt, RestartCount(other.status) + 1);
+      if (other.status.metadata().name() == container.name())
+        attempt = std::max(attempt, RestartCount(other.status) + 1);
     }
     const auto memory = memory_.containers.find(container.name());
     if (memory != memory_.containers.end()) attempt = std::max(attempt, memory->second.lowest_attempt);

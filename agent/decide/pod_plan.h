@@ -64,10 +64,10 @@ struct PodIntent {
 };
 
 struct PodPlan {
-  std::vector<Action> actions;       // may all start now, independent of each other
-  std::optional<MonoTime> wake_at;   // plan again at this moment though nothing happens
-  std::string waiting_for;           // one sentence for people; empty when nothing is missing
-  bool finished = false;             // nothing of the pod is left
+  std::vector<Action> actions;      // may all start now, independent of each other
+  std::optional<MonoTime> wake_at;  // plan again at this moment though nothing happens
+  std::string waiting_for;          // one sentence for people; empty when nothing is missing
+  bool finished = false;            // nothing of the pod is left
 };
 
 struct PlanLimits {
@@ -77,7 +77,8 @@ struct PlanLimits {
 PodPlan PlanPod(const corev1::Pod& pod, const PodIntent& intent, const ObservedPod& observed, const PodMemory& memory,
                 MonoTime now);
 
-// Takes note of what the observation says about restarts, dead sandboxes and the end of the pod. Called by the worker before each plan.
+// Takes note of what the observation says about restarts, dead sandboxes and the end of the pod. Called by the worker
+// before each plan.
 void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
               PodMemory& memory);
 

@@ -160,8 +160,8 @@ std::string Phase(const corev1::Pod& pod, const corev1::PodStatus& status, const
   bool any_started = false;
   bool all_started = true;
   for (const corev1::ContainerStatus& container : status.containerstatuses()) {
-    const bool started = container.state().has_running() || container.state().has_terminated() ||
-                         container.laststate().has_terminated();
+    const bool started =
+        container.state().has_running() || container.state().has_terminated() || container.laststate().has_terminated();
     any_started |= started;
     all_started &= started;
   }
@@ -194,9 +194,7 @@ class Conditions {
   const Now now_;
 };
 
-std::string NamesOf(const std::vector<std::string>& names) {
-  return fmt::format("[{}]", fmt::join(names, " "));
-}
+std::string NamesOf(const std::vector<std::string>& names) { return fmt::format("[{}]", fmt::join(names, " ")); }
 
 void AddConditions(const corev1::Pod& pod, const ObservedPod& observed, const corev1::PodStatus& previous, Now now,
                    corev1::PodStatus& status) {

@@ -1,5 +1,6 @@
 // QoS class, cgroup values, oom_score_adj and effective pod requests
-// (pkg/kubelet/{cm,qos}, component-helpers/resource; tests/unit/decide/testdata/resources.jsonl has the reference's answers).
+// (pkg/kubelet/{cm,qos}, component-helpers/resource; tests/unit/decide/testdata/resources.jsonl has the reference's
+// answers).
 #pragma once
 
 #include <cstdint>

@@ -67,7 +67,8 @@ corev1::Pod PodFromRuntime(const decide::ObservedPod& observed) {
       pod.mutable_metadata()->set_namespace_(Value(labels, decide::kPodNamespaceLabel));
       pod.mutable_metadata()->set_uid(Value(labels, decide::kPodUidLabel));
     }
-    if (const auto grace = ToNumber<std::int64_t>(Value(container.status.annotations(), decide::kGracePeriodAnnotation))) {
+    if (const auto grace =
+            ToNumber<std::int64_t>(Value(container.status.annotations(), decide::kGracePeriodAnnotation))) {
       pod.mutable_spec()->set_terminationgraceperiodseconds(*grace);
     }
     if (names.insert(container.status.metadata().name()).second) {

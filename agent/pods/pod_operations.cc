@@ -84,13 +84,8 @@ Task<Outcome> PodOperations::SetUp() {
 Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "FailedCreatePodSandBox");
-  cri::SandboxInputs inputs;
+  cri::SandboxInputs inputs = InputsOf(*paths);
   inputs.attempt = action.attempt;
-  inputs.log_directory = paths->log_directory();
-  inputs.cluster_domain = services_.settings.cluster_domain;
-  inputs.cgroup_parent = services_.settings.cgroup_root;
-  inputs.node_memory = services_.settings.node_memory;
-  inputs.config_source = "file";
   if (const Status supported = cri::CheckSupported(pod_, inputs); !supported) {
     co_return Failed(supported.error(), "FailedCreatePodSandBox");
   }
@@ -100,7 +95,8 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
 
   async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
   co_await async::kDeafToCancellation;
-  auto created = co_await services_.runtime.RunPodSandbox(std::move(request), services_.settings.runtime_request_timeout);
+  auto created =
+      co_await services_.runtime.RunPodSandbox(std::move(request), services_.settings.runtime_request_timeout);
   if (!created) {
     services_.view.Hurry();  // after a deadline it may be there all the same
     co_return Failed(created.error(), "FailedCreatePodSandBox");
@@ -200,8 +196,8 @@ Task<Outcome> PodOperations::StartCreated(decide::StartCreatedContainer action) 
 }
 
 Task<Outcome> PodOperations::StopOne(decide::StopContainer action) {
-  const Status stopped = co_await services_.runtime.StopContainer(action.container_id, action.grace,
-                                                                  action.grace + kKillAllowance);
+  const Status stopped =
+      co_await services_.runtime.StopContainer(action.container_id, action.grace, action.grace + kKillAllowance);
   co_await Refresh(action.container_id, SandboxOf(action.container_id));
   if (!stopped) co_return Failed(stopped.error(), "FailedKillPod");
   co_return Done();
@@ -283,14 +279,20 @@ PodFacts PodOperations::Facts() const {
   return facts;
 }
 
-// CreateContainer wants the sandbox's configuration again; the runtime reads names and log directory from it.
-cri::v1::PodSandboxConfig PodOperations::SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const {
+cri::SandboxInputs PodOperations::InputsOf(const PodPaths& paths) const {
   cri::SandboxInputs inputs;
   inputs.log_directory = paths.log_directory();
+  inputs.dns_config = decide::PodDns(pod_, services_.settings.dns);
   inputs.cluster_domain = services_.settings.cluster_domain;
   inputs.cgroup_parent = services_.settings.cgroup_root;
   inputs.node_memory = services_.settings.node_memory;
   inputs.config_source = "file";
+  return inputs;
+}
+
+// CreateContainer wants the sandbox's configuration again; the runtime reads names and log directory from it.
+cri::v1::PodSandboxConfig PodOperations::SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const {
+  cri::SandboxInputs inputs = InputsOf(paths);
   if (const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid())) {
     for (const auto& sandbox : observed->sandboxes) {
       if (sandbox.id() == sandbox_id) inputs.attempt = sandbox.metadata().attempt();

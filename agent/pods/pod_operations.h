@@ -7,6 +7,7 @@
 #include "agent/pods/env.h"
 #include "agent/pods/pod_identity.h"
 #include "agent/pods/pod_services.h"
+#include "cri/convert.h"
 
 namespace daemonsetd::pods {
 
@@ -40,6 +41,7 @@ class PodOperations {
   Task<void> Refresh(std::string container_id, std::string sandbox_id);
   Task<void> RemoveFiles(std::vector<std::string> files);
   PodFacts Facts() const;
+  cri::SandboxInputs InputsOf(const PodPaths& paths) const;
   cri::v1::PodSandboxConfig SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const;
   std::string SandboxOf(const std::string& container_id) const;
   std::vector<std::string> LogFilesOf(const std::string& container_id) const;

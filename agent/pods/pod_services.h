@@ -8,6 +8,7 @@
 #include "agent/async/blocking_pool.h"
 #include "agent/async/semaphore.h"
 #include "agent/async/timeline.h"
+#include "agent/decide/dns.h"
 #include "agent/decide/pod_plan.h"
 #include "agent/pods/images.h"
 #include "agent/pods/paths.h"
@@ -19,10 +20,10 @@ namespace daemonsetd::pods {
 
 struct PodSettings {
   Nanoseconds runtime_request_timeout = std::chrono::minutes(2);
-  Nanoseconds image_pull_timeout = std::chrono::minutes(30);
-  std::string cgroup_root;    // parent of the pods' cgroups; empty: the runtime's default
+  std::string cgroup_root;  // parent of the pods' cgroups; empty: the runtime's default
   std::string cluster_domain = "cluster.local";
-  std::string seccomp_root;   // of Localhost profiles
+  decide::NodeDns dns;
+  std::string seccomp_root;  // of Localhost profiles
   bool seccomp_default = false;
   std::int64_t node_memory = 0;  // bytes
 };

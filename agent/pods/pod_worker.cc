@@ -133,7 +133,8 @@ void PodWorker::Ended(const decide::Action& action, const std::string& key, int 
   if (container) {
     decide::ContainerMemory& remembered = memory_.containers[*container];
     remembered.waiting = std::move(waiting);
-    // The name of this attempt is held by a call that we no longer wait for (LC-09): leave it alone if no list shows it.
+    // The name of this attempt is held by a call that we no longer wait for (LC-09): leave it alone if no list shows
+    // it.
     const auto* start = std::get_if<decide::StartContainer>(&action);
     if (start && error.kind() == ErrorKind::kExists) remembered.lowest_attempt = start->attempt + 1;
   } else if (std::holds_alternative<decide::SetUpPod>(action)) {
@@ -163,8 +164,8 @@ void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
   if (const auto* sandbox = observed.newest_sandbox(); sandbox && sandbox->metadata().attempt() == 0) {
     facts_.start_time = WallTime(Nanoseconds(sandbox->created_at()));
   }
-  corev1::PodStatus status = decide::ComputePodStatus(pod_, observed, memory_, pod_.status(), facts_,
-                                                      services_.timeline.Read());
+  corev1::PodStatus status =
+      decide::ComputePodStatus(pod_, observed, memory_, pod_.status(), facts_, services_.timeline.Read());
   news |= finished_ || !google::protobuf::util::MessageDifferencer::Equals(status, pod_.status());
   if (!news) return;
   *pod_.mutable_status() = std::move(status);

@@ -57,7 +57,7 @@ class RuntimeView {
  private:
   struct Record {
     std::string pod_uid;
-    int state = -1;          // as last listed and inspected
+    int state = -1;           // as last listed and inspected
     MonoTime inspected_at{};  // when the inspection was asked for
     bool is_sandbox = false;
     std::string sandbox_id;  // of a container

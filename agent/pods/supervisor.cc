@@ -28,7 +28,7 @@ std::string HashOf(const corev1::Pod& pod) {
   return decide::TemplateHash(as_template);
 }
 
-Supervisor::Hosted FromDaemonSet(const manifests::StaticDaemonSet& source) {
+Supervisor::Hosted FromDaemonSet(const DaemonSetSource& source) {
   Supervisor::Hosted hosted;
   hosted.file = source.file;
   hosted.daemon_set = source.object;
@@ -42,7 +42,7 @@ Supervisor::Hosted FromDaemonSet(const manifests::StaticDaemonSet& source) {
   return hosted;
 }
 
-Supervisor::Hosted FromPod(const manifests::StaticPod& source) {
+Supervisor::Hosted FromPod(const PodSource& source) {
   Supervisor::Hosted hosted;
   hosted.file = source.file;
   hosted.workload.kind = Workload::Kind::kPod;
@@ -60,9 +60,8 @@ Supervisor::Hosted FromPod(const manifests::StaticPod& source) {
 
 bool AllRunning(const decide::ObservedPod& observed) {
   return !observed.containers.empty() &&
-         std::all_of(observed.containers.begin(), observed.containers.end(), [](const auto& container) {
-           return container.status.state() == cri::v1::CONTAINER_RUNNING;
-         });
+         std::all_of(observed.containers.begin(), observed.containers.end(),
+                     [](const auto& container) { return container.status.state() == cri::v1::CONTAINER_RUNNING; });
 }
 
 }  // namespace
@@ -93,18 +92,19 @@ Task<void> Supervisor::Run() {
   std::rethrow_exception(stopped);
 }
 
-void Supervisor::SetSources(const manifests::Snapshot& snapshot) {
+void Supervisor::SetSources(const std::vector<DaemonSetSource>& daemon_sets, const std::vector<PodSource>& pods,
+                            bool complete) {
   std::map<std::string, WallTime> first_seen;
   for (const Hosted& hosted : workloads_) first_seen[hosted.workload.uid] = hosted.first_seen;
   std::vector<Hosted> workloads;
-  for (const auto& daemon_set : snapshot.daemon_sets) workloads.push_back(FromDaemonSet(daemon_set));
-  for (const auto& pod : snapshot.pods) workloads.push_back(FromPod(pod));
+  for (const DaemonSetSource& daemon_set : daemon_sets) workloads.push_back(FromDaemonSet(daemon_set));
+  for (const PodSource& pod : pods) workloads.push_back(FromPod(pod));
   for (Hosted& hosted : workloads) {
     const auto seen = first_seen.find(hosted.workload.uid);
     hosted.first_seen = seen == first_seen.end() ? services_.timeline.Read().wall : seen->second;
   }
   workloads_ = std::move(workloads);
-  complete_ = complete_ || snapshot.complete;
+  complete_ = complete_ || complete;
   wake_.Notify();
   on_change_();
 }
@@ -238,8 +238,8 @@ void Supervisor::StartWorker(PodIdentity identity, corev1::Pod pod) {
 Task<void> Supervisor::RunWorker(std::string uid) {
   PodWorker& worker = *workers_.at(uid);
   co_await worker.Run();
-  log::Info("pod is gone", {{"pod", worker.pod().metadata().namespace_() + "/" + worker.pod().metadata().name()},
-                            {"uid", uid}});
+  log::Info("pod is gone",
+            {{"pod", worker.pod().metadata().namespace_() + "/" + worker.pod().metadata().name()}, {"uid", uid}});
   workers_.erase(uid);
   wake_.Notify();
 }

@@ -10,11 +10,20 @@
 #include "agent/async/task_scope.h"
 #include "agent/async/wake.h"
 #include "agent/decide/node_plan.h"
-#include "agent/manifests/source.h"
 #include "agent/pods/pod_services.h"
 #include "agent/pods/pod_worker.h"
 
 namespace daemonsetd::pods {
+
+// An object and the file that it came from; defaulted and validated, with a UID that a restart finds again.
+struct DaemonSetSource {
+  std::string file;
+  appsv1::DaemonSet object;
+};
+struct PodSource {
+  std::string file;
+  corev1::Pod object;
+};
 
 class Supervisor {
  public:
@@ -24,8 +33,8 @@ class Supervisor {
   // Until cancelled; the containers stay as they are.
   Task<void> Run();
 
-  // A complete new picture of the manifest directory. `complete` false: nothing is stopped for lack of an owner.
-  void SetSources(const manifests::Snapshot& snapshot);
+  // A complete new picture of what the sources ask for. `complete` false: nothing is stopped for lack of an owner.
+  void SetSources(const std::vector<DaemonSetSource>& daemon_sets, const std::vector<PodSource>& pods, bool complete);
   // The node's labels, taints or allocatable changed.
   void NodeChanged();
   // The runtime's record of this pod changed; "" when the runtime as a whole did.

@@ -32,6 +32,7 @@ ALLOWED = {
     "agent/node": OUTER | {"cri"},
     "agent/pods": OUTER | {"cri"},
     "agent/rollout": OUTER | {"agent/kube"},
+    "agent/pch": BASE | {"agent/model", "agent/async"},
     "agent/ctl": OUTER | {"agent/local", "agent/config"},
 }
 PURE = ("agent/base/", "agent/model/", "agent/decide/")

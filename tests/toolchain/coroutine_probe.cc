@@ -79,7 +79,9 @@ Task CapturingLambdaAsFunction() {
   co_await TakeFunction([counted] { (void)counted; });
 }
 Task AggregateTemporary() { co_await TakeAggregate(Aggregate{1, Counted()}); }
-Task NestedAggregate() { co_await Call([a = Aggregate{2, Counted()}] { (void)a; }); }
+Task NestedAggregate() {
+  co_await Call([a = Aggregate{2, Counted()}] { (void)a; });
+}
 Task VectorOfTemporaries() { co_await TakeVector(std::vector<Counted>{Counted(), Counted()}); }
 
 bool Balanced(const char* name, Task (*make)()) {

@@ -24,7 +24,10 @@ class NodePlanTest : public ::testing::Test {
   }
 
   Workload MakeWorkload(const std::string& name, const std::string& hash = "hash1") {
-    Workload workload{.kind = Workload::Kind::kDaemonSet, .uid = "owner-" + name, .namespace_ = "default", .name = name,
+    Workload workload{.kind = Workload::Kind::kDaemonSet,
+                      .uid = "owner-" + name,
+                      .namespace_ = "default",
+                      .name = name,
                       .template_hash = hash};
     workload.next_pod = testing::MakePod({"main"});
     workload.next_pod.mutable_metadata()->set_name(name + "-abcde");
@@ -37,8 +40,13 @@ class NodePlanTest : public ::testing::Test {
     (*container.mutable_resources()->mutable_requests())["cpu"].set_string(cpu);
   }
   KnownPod MakeKnown(const Workload& workload, const std::string& uid) {
-    return {.uid = uid, .owner_uid = workload.uid, .template_hash = workload.template_hash,
-            .hash_version = kSpecHashVersion, .has_worker = true, .healthy = true, .pod = &workload.next_pod};
+    return {.uid = uid,
+            .owner_uid = workload.uid,
+            .template_hash = workload.template_hash,
+            .hash_version = kSpecHashVersion,
+            .has_worker = true,
+            .healthy = true,
+            .pod = &workload.next_pod};
   }
   NodePlan Plan(bool complete = true) { return PlanNode(node, workloads, pods, complete); }
 

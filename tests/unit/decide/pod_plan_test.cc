@@ -17,10 +17,10 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::UnorderedElementsAre;
 using testing::MakeContainer;
 using testing::MakePod;
 using testing::MakeSandbox;
+using ::testing::UnorderedElementsAre;
 
 class PodPlanTest : public ::testing::Test {
  protected:
@@ -140,8 +140,8 @@ TEST_F(PodPlanTest, TenMinutesOfRunningForgiveEarlierCrashes) {
 
 TEST_F(PodPlanTest, ACrashLoopGoesOnWhereItWasAfterARestartOfTheAgent) {
   observed.sandboxes = {MakeSandbox("s0")};
-  observed.containers = {MakeContainer(
-      {.id = "c3", .name = "main", .state = CONTAINER_EXITED, .restart_count = 3, .exit_code = 1})};
+  observed.containers = {
+      MakeContainer({.id = "c3", .name = "main", .state = CONTAINER_EXITED, .restart_count = 3, .exit_code = 1})};
   const PodPlan plan = Plan();
   EXPECT_THAT(plan.actions, IsEmpty());
   EXPECT_EQ(*plan.wake_at - now, seconds(40));
