@@ -12,7 +12,7 @@
 #include <fstream>
 #include <map>
 
-#include "agent/config/duration.h"
+#include "agent/base/duration.h"
 #include "agent/config/reference.h"
 #include "agent/config/validate.h"
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "agent/config/duration.h"
+#include "agent/base/duration.h"
 #include "agent/config/reference.h"
 #include "agent/model/names.h"
 #include "agent/model/quantity.h"

@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "agent/base/duration.h"
 #include "agent/ctl/commands.h"
 #include "agent/ctl/completion.h"
-#include "agent/local/rfc3339.h"
 
 namespace daemonsetd::ctl {
 namespace {
@@ -63,7 +63,7 @@ std::string CheckKind(const std::string& word) {
 }
 
 std::string CheckDuration(const std::string& text) {
-  const auto duration = local::ParseDuration(text);
+  const auto duration = ParseDuration(text);
   return duration && *duration > Nanoseconds::zero()
              ? ""
              : fmt::format("\"{}\" is not a duration: for example 5m or 1h30m", text);
@@ -161,7 +161,7 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
     return code == 0 ? kExitOk : kExitUsage;
   }
 
-  const auto timeout = local::ParseDuration(given.timeout);
+  const auto timeout = ParseDuration(given.timeout);
   const Client client(given.socket, *timeout);
   const Context context{client, surroundings};
   const auto output = kGetOutputs.find(given.output);

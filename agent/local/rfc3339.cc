@@ -73,37 +73,4 @@ std::optional<WallTime> ParseRfc3339(std::string_view text) {
          std::chrono::seconds(*second) + Nanoseconds(nanos) - std::chrono::minutes(offset_minutes);
 }
 
-std::optional<Nanoseconds> ParseDuration(std::string_view text) {
-  static constexpr std::array<std::pair<std::string_view, std::int64_t>, 6> kUnits = {{{"ns", 1},
-                                                                                       {"us", 1'000},
-                                                                                       {"ms", 1'000'000},
-                                                                                       {"s", 1'000'000'000},
-                                                                                       {"m", 60'000'000'000},
-                                                                                       {"h", 3'600'000'000'000}}};
-  constexpr std::int64_t kMaximum = 100LL * 365 * 24 * 3'600'000'000'000;
-  if (text.empty()) return std::nullopt;
-  std::int64_t total = 0;
-  while (!text.empty()) {
-    std::int64_t value = 0;
-    std::size_t digits = 0;
-    while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') {
-      if (digits == 18) return std::nullopt;
-      value = value * 10 + (text[digits++] - '0');
-    }
-    if (digits == 0) return std::nullopt;
-    text.remove_prefix(digits);
-    std::size_t letters = 0;
-    while (letters < text.size() && std::isalpha(static_cast<unsigned char>(text[letters])) != 0) ++letters;
-    const std::string_view unit = text.substr(0, letters);
-    text.remove_prefix(letters);
-    std::int64_t scale = 0;
-    for (const auto& [name, nanos] : kUnits) {
-      if (name == unit) scale = nanos;
-    }
-    if (scale == 0 || value > (kMaximum - total) / scale) return std::nullopt;
-    total += value * scale;
-  }
-  return Nanoseconds(total);
-}
-
 }  // namespace daemonsetd::local

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/duration.h"
 #include "agent/local/metrics.h"
 #include "agent/local/rfc3339.h"
 
@@ -122,7 +123,7 @@ Route RouteLogs(const Target& target, const RouteSources& sources) {
   if (const std::string since = Value(target, "since"); !since.empty()) {
     if (const auto moment = ParseRfc3339(since)) {
       logs.options.format.not_before = *moment;
-    } else if (const auto age = ParseDuration(since)) {
+    } else if (const auto age = ParseDuration(since); age && *age >= Nanoseconds::zero()) {
       logs.options.format.not_before = sources.now - *age;
     } else {
       return BadRequest(fmt::format("parameter since={} is neither a duration nor an RFC 3339 time", since),

@@ -1,4 +1,4 @@
-#include "agent/config/duration.h"
+#include "agent/base/duration.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 #include <optional>
 
-namespace daemonsetd::config {
+namespace daemonsetd {
 namespace {
 
 struct Unit {
@@ -98,4 +98,4 @@ Result<Nanoseconds> ParseDuration(std::string_view text) {
   return Nanoseconds(negative ? -total : total);
 }
 
-}  // namespace daemonsetd::config
+}  // namespace daemonsetd

@@ -1,9 +1,9 @@
-#include "agent/config/duration.h"
+#include "agent/base/duration.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace daemonsetd::config {
+namespace daemonsetd {
 namespace {
 
 using ::testing::HasSubstr;
@@ -84,4 +84,4 @@ TEST(Duration, SaysWhatToWrite) {
 }
 
 }  // namespace
-}  // namespace daemonsetd::config
+}  // namespace daemonsetd
