@@ -1,0 +1,257 @@
+// The pod engine on a runtime that behaves and fails on demand: supervisor, workers, runtime view and their operations.
+#include "agent/pods/supervisor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "agent/model/defaulting.h"
+#include "tests/support/fake_runtime.h"
+#include "tests/support/loop.h"
+#include "tests/unit/pods/temporary_tree.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::Behaviour;
+using testing::FakeRuntime;
+using testing::Fault;
+using ::testing::SizeIs;
+using testing::TestLoop;
+
+constexpr char kImage[] = "docker.io/library/agent:1";
+
+// One life of the agent: built anew by a "restart", while the runtime lives on.
+struct Engine {
+  Engine(TestLoop& loop, cri::Runtime& runtime, const Directories& files)
+      : blocking(0),
+        starts(loop.executor(), 4),
+        view(runtime, loop.timeline(), loop.executor(), RuntimeViewSettings{},
+             [this](const std::string& uid) { supervisor.RuntimeChanged(uid); }),
+        images(loop.executor(), loop.timeline(), runtime, PullSettings{}),
+        volumes(files, blocking),
+        services{.executor = loop.executor(),
+                 .timeline = loop.timeline(),
+                 .blocking = blocking,
+                 .runtime = runtime,
+                 .view = view,
+                 .images = images,
+                 .volumes = volumes,
+                 .starts = starts,
+                 .directories = files,
+                 .node = [this]() -> const corev1::Node& { return node; },
+                 .host_ips = [] { return std::vector<std::string>{"192.0.2.1"}; }},
+        supervisor(services, [] {}) {
+    node.mutable_metadata()->set_name("node-a");
+  }
+
+  corev1::Node node;
+  async::BlockingPool blocking;
+  async::Semaphore starts;
+  RuntimeView view;
+  ImagePuller images;
+  Volumes volumes;
+  PodServices services;
+  Supervisor supervisor;
+};
+
+class SupervisorTest : public TemporaryTree {
+ protected:
+  SupervisorTest() : runtime(loop.executor(), loop.timeline()) {
+    runtime.AddImage(kImage);
+    runtime.SetEventsSupported(false);
+    Start();
+  }
+  ~SupervisorTest() override { Stop(); }
+
+  void Start() {
+    engine = std::make_unique<Engine>(loop, runtime, directories());
+    view = loop.Start(engine->view.Run());
+    supervisor = loop.Start(engine->supervisor.Run());
+    Apply();
+  }
+  // The agent's process ends: nothing is said to the runtime.
+  void Stop() {
+    loop.Cancel(supervisor);
+    loop.Cancel(view);
+    loop.Run(engine->images.Stop());
+    loop.Settle();
+    engine.reset();
+  }
+  void Restart() {
+    Stop();
+    Start();
+  }
+
+  DaemonSetSource MakeDaemonSet(const std::string& name) {
+    DaemonSetSource source{.file = name + ".yaml"};
+    appsv1::DaemonSet& object = source.object;
+    object.mutable_metadata()->set_name(name);
+    object.mutable_metadata()->set_namespace_("default");
+    object.mutable_metadata()->set_uid("uid-of-" + name);
+    auto& pod_template = *object.mutable_spec()->mutable_template_();
+    (*pod_template.mutable_metadata()->mutable_labels())["app"] = name;
+    corev1::Container* container = pod_template.mutable_spec()->add_containers();
+    container->set_name("main");
+    container->set_image(kImage);
+    pod_template.mutable_spec()->set_hostnetwork(true);
+    model::SetDefaults(object);
+    return source;
+  }
+  void Apply() { engine->supervisor.SetSources(daemon_sets, {}, true); }
+
+  std::vector<std::string> RunningContainers() {
+    std::vector<std::string> ids;
+    for (const auto& container : runtime.Containers()) {
+      if (container.state() == cri::v1::CONTAINER_RUNNING) ids.push_back(container.id());
+    }
+    return ids;
+  }
+
+  TestLoop loop;
+  FakeRuntime runtime;
+  std::vector<DaemonSetSource> daemon_sets;
+  std::unique_ptr<Engine> engine;
+  std::shared_ptr<testing::Started<void>> view;
+  std::shared_ptr<testing::Started<void>> supervisor;
+};
+
+TEST_F(SupervisorTest, RunsWhatTheSourcesAskForAndStopsWhatTheyDropped) {
+  daemon_sets = {MakeDaemonSet("a"), MakeDaemonSet("b")};
+  Apply();
+  loop.Advance(seconds(5));
+  EXPECT_THAT(RunningContainers(), SizeIs(2));
+  daemon_sets.pop_back();
+  Apply();
+  loop.Advance(minutes(1));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_THAT(runtime.Sandboxes(), SizeIs(1));
+}
+
+// LC-22, PK-05: a restart of the agent touches nothing.
+TEST_F(SupervisorTest, ARestartAdoptsEverything) {
+  daemon_sets = {MakeDaemonSet("a"), MakeDaemonSet("b")};
+  Apply();
+  loop.Advance(seconds(5));
+  const auto before = RunningContainers();
+  for (int i = 0; i < 5; ++i) {
+    Restart();
+    loop.Advance(seconds(5));
+    EXPECT_EQ(RunningContainers(), before);
+  }
+  EXPECT_EQ(runtime.Count("RunPodSandbox"), 2);
+  EXPECT_EQ(runtime.Count("StopContainer"), 0);
+}
+
+// OF-16: what a reboot left behind is taken over, not tripped over.
+TEST_F(SupervisorTest, AfterARebootThePodRunsAgainInANewSandbox) {
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  Stop();
+  runtime.Boot();
+  Start();
+  loop.Advance(minutes(1));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  const auto sandboxes = runtime.Sandboxes();
+  const auto ready = std::count_if(sandboxes.begin(), sandboxes.end(),
+                                   [](const auto& s) { return s.state() == cri::v1::SANDBOX_READY; });
+  EXPECT_EQ(ready, 1);
+}
+
+// LC-09: the runtime finished a call that we no longer waited for.
+TEST_F(SupervisorTest, AContainerCreatedAfterTheDeadlineIsAdopted) {
+  runtime.Inject("CreateContainer", Fault::FailAfterEffect(Error(ErrorKind::kTimeout, "deadline")));
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(minutes(1));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_EQ(runtime.Count("CreateContainer"), 1);
+}
+
+// LC-10
+TEST_F(SupervisorTest, AReservedSandboxNameIsPassedBy) {
+  runtime.Inject("RunPodSandbox", Fault::Fail(Error(ErrorKind::kExists, "name is reserved")));
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(minutes(1));
+  ASSERT_THAT(runtime.Sandboxes(), SizeIs(1));
+  EXPECT_EQ(runtime.Sandboxes()[0].metadata().attempt(), 1u);
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+}
+
+// LC-12
+TEST_F(SupervisorTest, OneHungCallIsolatesOnePod) {
+  daemon_sets = {MakeDaemonSet("a"), MakeDaemonSet("b")};
+  runtime.Inject("RunPodSandbox", Fault::Hang());
+  Apply();
+  loop.Advance(seconds(10));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  runtime.ReleaseHung();
+  loop.Advance(minutes(5));
+  EXPECT_THAT(RunningContainers(), SizeIs(2));
+}
+
+// LC-03, LC-04
+TEST_F(SupervisorTest, ACrashLoopIsSlowedDownAndLeavesLittleBehind) {
+  runtime.SetBehaviour("main", Behaviour{.exits_after = seconds(1), .exit_code = 1});
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(minutes(10));
+  EXPECT_LE(runtime.Count("CreateContainer"), 8);
+  EXPECT_GE(runtime.Count("CreateContainer"), 5);
+  EXPECT_LE(runtime.Containers().size(), 2u);
+}
+
+// RO-05: without surge, old and new never overlap.
+TEST_F(SupervisorTest, AChangedTemplateReplacesThePodWithoutOverlap) {
+  runtime.SetBehaviour("main", Behaviour{.ignores_term = true});
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  const auto before = RunningContainers();
+  auto& spec = *daemon_sets[0].object.mutable_spec()->mutable_template_()->mutable_spec();
+  spec.mutable_containers(0)->add_args("--changed");
+  Apply();
+  loop.Advance(seconds(20));
+  EXPECT_EQ(RunningContainers(), before) << "the old container has 30 s of grace";
+  loop.Advance(minutes(1));
+  ASSERT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_NE(RunningContainers(), before);
+  EXPECT_THAT(runtime.Sandboxes(), SizeIs(1));
+}
+
+// LC-14, LC-27: a runtime that cannot stop is asked again, harder, until it is done.
+TEST_F(SupervisorTest, AStopThatFailsIsRepeatedUntilNothingIsLeft) {
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  runtime.Inject("StopContainer", Fault::Fail(Error(ErrorKind::kTimeout, "deadline")), 2);
+  runtime.Inject("StopPodSandbox", Fault::Fail(Error(ErrorKind::kRetry, "CNI")), 3);
+  daemon_sets.clear();
+  Apply();
+  loop.Advance(minutes(5));
+  EXPECT_THAT(runtime.Sandboxes(), SizeIs(0));
+  EXPECT_TRUE(engine->supervisor.workers().empty());
+}
+
+// LC-13: the runtime goes away and comes back; nothing is restarted.
+TEST_F(SupervisorTest, ARestartOfTheRuntimeRestartsNothing) {
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  const auto before = RunningContainers();
+  runtime.SetDown(true);
+  loop.Advance(minutes(1));
+  runtime.SetDown(false);
+  runtime.Restart();
+  loop.Advance(minutes(1));
+  EXPECT_EQ(RunningContainers(), before);
+  EXPECT_EQ(runtime.Count("RunPodSandbox"), 1);
+}
+
+}  // namespace
+}  // namespace daemonsetd::pods
