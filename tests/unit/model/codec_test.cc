@@ -266,7 +266,7 @@ TEST(CodecTest, OurOwnConfigurationKeepsItsTypeFields) {
 }
 
 TEST(CodecTest, Proto3MessagesLeaveOutDefaults) {
-  status::v1::Status message;
+  status::v1::Version message;
   EXPECT_EQ(EncodeJson(message), "{}");
   EXPECT_EQ(EncodeYaml(message), "{}\n");
   message.set_version("1.0");
