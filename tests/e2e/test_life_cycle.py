@@ -138,7 +138,7 @@ def test_log_links_follow_the_containers(agent):
     pod = agent.wait_for(lambda: agent.pods_ready("linked"), "linked running")[0]
     identity = pod["containers"][0]["containerId"]
     link = agent.container_logs / f"{pod['name']}_default_main-{identity}.log"
-    agent.wait_for(link.exists, f"{link.name} to lead to a log")
+    agent.wait_for(lambda: link.exists() and link.read_text(), f"{link.name} to lead to a log with a line")
     assert link.is_symlink() and link.read_text().rstrip().endswith("stdout F hello")
     assert "hello" in agent.ctl("logs", pod["name"])
     agent.delete("linked.yaml")

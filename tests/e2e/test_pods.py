@@ -39,7 +39,7 @@ def test_two_daemon_sets_that_want_one_host_port(agent):
     agent.apply("a-first.yaml", daemon_set("first", [container(ports=ports)]))
     agent.wait_for(lambda: agent.pods_ready("first"), "first running")
     agent.apply("b-second.yaml", daemon_set("second", [container(ports=ports)]))
-    agent.wait_for(lambda: "18082" in agent.ctl("explain", "second", check=False), "explain to name the port")
+    agent.wait_for(lambda: "18082" in agent.ctl("explain", "second", check=False).stdout, "explain to name the port")
     assert not agent.pods_ready("second")
     agent.delete("a-first.yaml")  # PL-17: tried again once the port is free
     agent.wait_for(lambda: agent.pods_ready("second"), "second running once the port is free", 30)
