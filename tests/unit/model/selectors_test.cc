@@ -64,8 +64,12 @@ TEST(NodeSelectorTest, GreaterAndLessCompareWholeNumbersOnly) {
       {"8", "Gt", "7.5", false},
       {"8", "Gt", "x", false},
       {"8", "Lt", "9223372036854775808", false},
-      {"-3", "Gt", "-4", true},
-      {"-5", "Lt", "-4", true},
+      // PL-02: the limit must be a legal label value, which never begins with a minus, so upstream refuses the whole
+      // requirement (labels.NewRequirement); a label may be negative all the same.
+      {"-3", "Gt", "-4", false},
+      {"-5", "Lt", "-4", false},
+      {"-5", "Lt", "4", true},
+      {"-5", "Gt", "4", false},
       {"", "Gt", "1", false},
       {" 8", "Gt", "7", false},
       {"+8", "Gt", "7", true},
