@@ -28,6 +28,12 @@ struct ObservedPod {
     }
     return nullptr;
   }
+  const ObservedContainer* FindId(const std::string& container_id) const {
+    for (const ObservedContainer& container : containers) {
+      if (container.status.id() == container_id) return &container;
+    }
+    return nullptr;
+  }
 };
 
 }  // namespace daemonsetd::decide

@@ -40,6 +40,29 @@ struct ContainerMemory {
   std::uint32_t lowest_attempt = 0;
 };
 
+enum class ProbeRole { kStartup, kLiveness, kReadiness };
+
+// Equal results of one probe in a row.
+struct ProbeStreak {
+  bool success = false;
+  int length = 0;
+};
+
+// A running container that has to die: its probe failed too often, or its postStart hook failed.
+struct ContainerKill {
+  Seconds grace;
+  std::string message;  // the Event's text
+};
+
+// What is known of one container ID beyond its record in the runtime; decide/probe_rules reads and writes it.
+struct InstanceMemory {
+  std::optional<bool> started;  // by its startup probe
+  std::optional<bool> ready;    // by its readiness probe
+  std::map<ProbeRole, ProbeStreak> streaks;
+  bool post_start_pending = false;  // its hook was not run to its end yet
+  std::optional<ContainerKill> kill;
+};
+
 struct InFlight {
   MonoTime since;
   // Of a stop: the moment of SIGKILL. A later request may only bring it forward.
@@ -47,7 +70,8 @@ struct InFlight {
 };
 
 struct PodMemory {
-  std::map<std::string, ContainerMemory> containers;
+  std::map<std::string, ContainerMemory> containers;  // by name
+  std::map<std::string, InstanceMemory> instances;    // by container ID
   // Operations that were started and have not ended, by OperationKey().
   std::map<std::string, InFlight> in_flight;
   // Failed operations, by OperationKey(); erased by success.
@@ -61,6 +85,12 @@ struct PodMemory {
   bool torn_down = false;  // and are gone again
   // Final once set: "Succeeded" or "Failed" (LC-23).
   std::string terminal_phase;
+
+  // Null when nothing is known of it.
+  const InstanceMemory* Instance(const std::string& container_id) const {
+    const auto instance = instances.find(container_id);
+    return instance == instances.end() ? nullptr : &instance->second;
+  }
 };
 
 }  // namespace daemonsetd::decide

@@ -8,6 +8,7 @@
 
 #include "agent/base/digest.h"
 #include "agent/decide/labels.h"
+#include "agent/decide/probe_rules.h"
 
 namespace daemonsetd::decide {
 namespace {
@@ -283,8 +284,12 @@ class Planner {
           instance->status.exit_code() == 0) {
         continue;
       }
-      if (instance && instance->status.state() == CONTAINER_RUNNING && IsSidecar(init)) continue;
       Advance(sandbox, init, instance, true);
+      if (instance && instance->status.state() == CONTAINER_RUNNING && IsSidecar(init)) {
+        if (main_started || IsStarted(init, memory_.Instance(instance->status.id()))) continue;
+        WaitFor(fmt::format("sidecar {} to have started", init.name()));
+        return false;
+      }
       if (!main_started) {
         WaitFor("init container " + init.name());
         return false;
@@ -295,9 +300,19 @@ class Planner {
 
   void PlanMainContainers(const PodSandboxStatus& sandbox) {
     for (const corev1::Container& container : pod_.spec().containers()) {
-      Advance(sandbox, container, observed_.Find(sandbox.id(), container.name()), false);
+      const ObservedContainer* instance = observed_.Find(sandbox.id(), container.name());
+      Advance(sandbox, container, instance, false);
+      // The kubelet starts them one after the other, hook included, and proxies rely on it to be there before the rest.
+      if (!container.lifecycle().has_poststart() || !FirstLife(instance)) continue;
+      const InstanceMemory* known = instance ? memory_.Instance(instance->status.id()) : nullptr;
+      if (!instance || instance->status.state() == CONTAINER_CREATED || (known && known->post_start_pending)) {
+        WaitFor(fmt::format("the postStart hook of container {}", container.name()));
+        return;
+      }
     }
   }
+
+  static bool FirstLife(const ObservedContainer* instance) { return !instance || RestartCount(instance->status) == 0; }
 
   // Brings one container towards running.
   void Advance(const PodSandboxStatus& sandbox, const corev1::Container& container, const ObservedContainer* instance,
@@ -307,7 +322,7 @@ class Planner {
       return;
     }
     switch (instance->status.state()) {
-      case CONTAINER_RUNNING: return;
+      case CONTAINER_RUNNING: AdvanceRunning(container, *instance); return;
       case CONTAINER_CREATED:
         if (!Busy(StartKey(container.name()))) Add(StartCreatedContainer{container.name(), instance->status.id()});
         return;
@@ -317,6 +332,18 @@ class Planner {
         }
         return;
       default: Stop(*instance, GracePeriod(), "its state is unknown"); return;
+    }
+  }
+
+  void AdvanceRunning(const corev1::Container& container, const ObservedContainer& instance) {
+    const InstanceMemory* known = memory_.Instance(instance.status.id());
+    if (!known) return;
+    if (known->kill) {
+      Stop(instance, known->kill->grace, known->kill->message);
+      WaitFor(known->kill->message);
+    } else if (known->post_start_pending) {
+      Add(RunPostStart{container.name(), instance.status.id()});
+      WaitFor(fmt::format("the postStart hook of container {}", container.name()));
     }
   }
 
@@ -372,6 +399,7 @@ struct KeyOf {
   std::string operator()(const CreateSandbox&) const { return "sandbox"; }
   std::string operator()(const StartContainer& a) const { return "start " + a.name; }
   std::string operator()(const StartCreatedContainer& a) const { return "start " + a.name; }
+  std::string operator()(const RunPostStart& a) const { return "post-start " + a.container_id; }
   std::string operator()(const StopContainer& a) const { return "stop " + a.container_id; }
   std::string operator()(const RemoveContainer& a) const { return "remove " + a.container_id; }
   std::string operator()(const StopSandbox& a) const { return "stop " + a.sandbox_id; }
@@ -387,6 +415,9 @@ struct TextOf {
   }
   std::string operator()(const StartCreatedContainer& a) const {
     return fmt::format("start created container {} {}", a.name, ShortId(a.container_id));
+  }
+  std::string operator()(const RunPostStart& a) const {
+    return fmt::format("run the postStart hook of container {} {}", a.name, ShortId(a.container_id));
   }
   std::string operator()(const StopContainer& a) const {
     return fmt::format("stop container {} {} within {}: {}", a.name, ShortId(a.container_id), FormatDuration(a.grace),
@@ -483,6 +514,7 @@ PodPlan PlanPod(const corev1::Pod& pod, const PodIntent& intent, const ObservedP
 
 void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
               PodMemory& memory) {
+  std::erase_if(memory.instances, [&](const auto& instance) { return !observed.FindId(instance.first); });
   std::set<std::string> seen;
   for (const ObservedContainer& container : observed.containers) {
     const std::string& name = container.status.metadata().name();

@@ -29,6 +29,12 @@ struct StartCreatedContainer {
   std::string name;
   std::string container_id;
 };
+// The postStart hook of a container that was just started. Its failure ends the container.
+struct RunPostStart {
+  std::string name;
+  std::string container_id;
+};
+// The preStop hook, if any, then SIGTERM, SIGKILL at the end: all within `grace`.
 struct StopContainer {
   std::string name;
   std::string container_id;
@@ -48,7 +54,7 @@ struct RemoveSandbox {
 // Volumes, directories and log links, after the last sandbox is gone.
 struct TearDownPod {};
 
-using Action = std::variant<SetUpPod, CreateSandbox, StartContainer, StartCreatedContainer, StopContainer,
+using Action = std::variant<SetUpPod, CreateSandbox, StartContainer, StartCreatedContainer, RunPostStart, StopContainer,
                             RemoveContainer, StopSandbox, RemoveSandbox, TearDownPod>;
 
 // Identifies an operation on one pod: two actions with equal keys never run at the same time.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/decide/pod_plan.h"
+#include "agent/decide/probe_rules.h"
 #include "agent/decide/resources.h"
 
 namespace daemonsetd::decide {
@@ -67,9 +68,11 @@ class ContainerStatuses {
 
     if (newest && newest->status.state() == CONTAINER_RUNNING) {
       *result.mutable_state()->mutable_running()->mutable_startedat() = ToTime(newest->status.started_at());
-      result.set_started(true);
-      // A readiness probe without a result yet means not ready (PB-02).
-      result.set_ready(!container.has_readinessprobe() || is_init);
+      if (!is_init || IsSidecar(container)) {  // an ordinary init container is "ready" once it has ended well
+        const InstanceMemory* known = memory_.Instance(newest->status.id());
+        result.set_started(IsStarted(container, known));
+        result.set_ready(IsReady(container, known));
+      }
       if (previous) FillTerminated(previous->status, *result.mutable_laststate()->mutable_terminated());
     } else if (newest && newest->status.state() == CONTAINER_EXITED) {
       FillExited(container, is_init, *newest, current, result);
@@ -205,6 +208,10 @@ void AddConditions(const corev1::Pod& pod, const ObservedPod& observed, const co
     }
   }
   std::vector<std::string> unready;
+  for (int i = 0; i < status.initcontainerstatuses_size(); ++i) {
+    const corev1::ContainerStatus& sidecar = status.initcontainerstatuses(i);
+    if (IsSidecar(pod.spec().initcontainers(i)) && !sidecar.ready()) unready.push_back(sidecar.name());
+  }
   for (const corev1::ContainerStatus& container : status.containerstatuses()) {
     if (!container.ready()) unready.push_back(container.name());
   }
