@@ -18,6 +18,7 @@
 #include "agent/local/snapshot_holder.h"
 #include "agent/manifests/source.h"
 #include "agent/node/facts.h"
+#include "agent/pods/event_log.h"
 #include "agent/pods/images.h"
 #include "agent/pods/pod_services.h"
 #include "agent/pods/runtime_view.h"
@@ -68,6 +69,7 @@ class Agent {
   cri::GrpcRuntime runtime_;
   std::optional<cri::GrpcRuntime> image_service_;  // where images have a socket of their own
   async::Semaphore starts_;
+  pods::EventLog events_;
   pods::RuntimeView view_;
   pods::ImagePuller images_;
   pods::Volumes volumes_;

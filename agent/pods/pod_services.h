@@ -10,6 +10,7 @@
 #include "agent/async/timeline.h"
 #include "agent/decide/dns.h"
 #include "agent/decide/pod_plan.h"
+#include "agent/pods/event_log.h"
 #include "agent/pods/images.h"
 #include "agent/pods/paths.h"
 #include "agent/pods/runtime_view.h"
@@ -38,6 +39,7 @@ struct PodServices {
   Volumes& volumes;
   // Sandboxes and containers being created at the same time on this node.
   async::Semaphore& starts;
+  EventLog& events;
   Directories directories;
   decide::PlanLimits limits;
   PodSettings settings;

@@ -29,6 +29,7 @@ struct Engine {
   Engine(TestLoop& loop, cri::Runtime& runtime, const Directories& files)
       : blocking(0),
         starts(loop.executor(), 4),
+        events(loop.timeline(), "node-a"),
         view(runtime, loop.timeline(), loop.executor(), RuntimeViewSettings{},
              [this](const std::string& uid) { supervisor.RuntimeChanged(uid); }),
         images(loop.executor(), loop.timeline(), runtime, PullSettings{}),
@@ -41,6 +42,7 @@ struct Engine {
                  .images = images,
                  .volumes = volumes,
                  .starts = starts,
+                 .events = events,
                  .directories = files,
                  .node = [this]() -> const corev1::Node& { return node; },
                  .host_ips = [] { return std::vector<std::string>{"192.0.2.1"}; }},
@@ -51,6 +53,7 @@ struct Engine {
   corev1::Node node;
   async::BlockingPool blocking;
   async::Semaphore starts;
+  EventLog events;
   RuntimeView view;
   ImagePuller images;
   Volumes volumes;
