@@ -1,0 +1,151 @@
+#include "agent/pods/probes/leftover_processes.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+namespace daemonsetd::pods {
+namespace {
+
+constexpr std::size_t kInterpreterWords = 2;  // "/bin/sh -e", as a script's first line may say
+
+std::vector<std::string_view> Split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    parts.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return parts;
+}
+
+template <class Number>
+bool Parse(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+std::string_view BaseName(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+bool IsSame(const Process& one, const Process& other) {
+  return one.pid == other.pid && one.start_ticks == other.start_ticks;
+}
+
+}  // namespace
+
+std::optional<Process> ParseProcessStat(std::string_view text) {
+  // "PID (name) state parent group session …": the name may hold blanks and parentheses, so count from its end.
+  const std::size_t open = text.find(" (");
+  const std::size_t close = text.rfind(") ");
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return std::nullopt;
+  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  const std::vector<std::string_view> fields = Split(text.substr(close + 2), ' ');
+  constexpr std::size_t kState = 0;       // field 3 of proc(5)
+  constexpr std::size_t kParent = 1;      // field 4
+  constexpr std::size_t kSession = 3;     // field 6
+  constexpr std::size_t kStartTime = 19;  // field 22
+  if (fields.size() <= kStartTime) return std::nullopt;
+  Process process;
+  if (!Parse(text.substr(0, open), process.pid) || !Parse(fields[kParent], process.parent) ||
+      !Parse(fields[kSession], process.session) || !Parse(fields[kStartTime], process.start_ticks)) {
+    return std::nullopt;
+  }
+  process.ended = fields[kState] == "Z" || fields[kState] == "X";
+  return process;
+}
+
+std::vector<std::string> ParseCommandLine(std::string_view text) {
+  if (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+  if (text.empty()) return {};
+  std::vector<std::string> words;
+  for (std::size_t end = text.find('\0'); end != std::string_view::npos; end = text.find('\0')) {
+    words.emplace_back(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  words.emplace_back(text);
+  return words;
+}
+
+std::string ContainerCgroup(std::string_view cgroup_file, std::string_view container_id) {
+  if (container_id.empty()) return "";
+  std::string_view found;
+  for (std::string_view line : Split(cgroup_file, '\n')) {
+    const std::size_t at = line.find(container_id);
+    if (at == std::string_view::npos || line.find(":/") >= at) continue;
+    line = line.substr(0, line.find('/', at));
+    // Of cgroup v1 the hierarchy with the number of processes, which containers cannot leave; else the last one listed.
+    found = line;
+    if (line.starts_with("0::") || line.find(":pids:") != std::string_view::npos) break;
+  }
+  return std::string(found);
+}
+
+bool InCgroup(std::string_view cgroup_file, std::string_view cgroup) {
+  if (cgroup.empty()) return false;
+  for (const std::string_view line : Split(cgroup_file, '\n')) {
+    if (line.starts_with(cgroup) && (line.size() == cgroup.size() || line[cgroup.size()] == '/')) return true;
+  }
+  return false;
+}
+
+bool LooksLike(const std::vector<std::string>& seen, const std::vector<std::string>& wanted) {
+  if (wanted.empty() || seen.size() < wanted.size()) return false;
+  if (seen == wanted) return true;
+  const std::size_t extra = seen.size() - wanted.size();
+  if (extra == 0 || extra > kInterpreterWords) return false;
+  return BaseName(seen[extra]) == BaseName(wanted[0]) &&
+         std::equal(wanted.begin() + 1, wanted.end(), seen.begin() + static_cast<std::ptrdiff_t>(extra) + 1);
+}
+
+ExecFinding FindExec(const std::vector<Process>& processes, const ExecSearch& search) {
+  const auto first = std::find_if(processes.begin(), processes.end(),
+                                  [&](const Process& process) { return process.pid == search.container_pid; });
+  if (first == processes.end()) return {.kind = ExecFinding::Kind::kAmbiguous};  // no container, no parent to go by
+  std::vector<const Process*> alike;  // runs our command, or nothing that can be seen
+  bool others = false;
+  for (const Process& process : processes) {
+    const bool candidate = process.pid != first->pid && process.session == process.pid &&
+                           process.parent == first->parent && process.start_ticks >= search.not_before;
+    if (!candidate) continue;
+    if (process.command.empty() || LooksLike(process.command, search.command)) {
+      alike.push_back(&process);
+    } else {
+      others = true;
+    }
+  }
+  if (alike.empty() && !others) return {.kind = ExecFinding::Kind::kNone};
+  if (alike.size() != 1 || (others && alike.front()->command.empty())) return {.kind = ExecFinding::Kind::kAmbiguous};
+  return {.kind = ExecFinding::Kind::kFound, .leader = *alike.front()};
+}
+
+std::vector<Process> LeftBehind(const std::vector<Process>& processes, const Process& leader, pid_t container_pid,
+                                const std::vector<Process>& known) {
+  // A session keeps its number as long as it has members, even without its leader. A new process with the leader's
+  // number tells that the session is over and the number means another one.
+  const bool reused = std::any_of(processes.begin(), processes.end(), [&](const Process& process) {
+    return process.pid == leader.pid && !IsSame(process, leader);
+  });
+  std::set<pid_t> ours;
+  const auto is_ours = [&](const Process& process) {
+    if (process.pid == container_pid || process.start_ticks < leader.start_ticks) return false;
+    return (!reused && process.session == leader.pid) || IsSame(process, leader) || ours.count(process.parent) > 0 ||
+           std::any_of(known.begin(), known.end(), [&](const Process& each) { return IsSame(process, each); });
+  };
+  // Until a round adds nothing: a child may be listed before its parent.
+  for (bool grew = true; grew;) {
+    grew = false;
+    for (const Process& process : processes) {
+      if (ours.count(process.pid) == 0 && is_ours(process)) grew = ours.insert(process.pid).second;
+    }
+  }
+  std::vector<Process> found;
+  for (const Process& process : processes) {
+    if (ours.count(process.pid) > 0 && !process.ended) found.push_back(process);
+  }
+  return found;
+}
+
+}  // namespace daemonsetd::pods
