@@ -106,6 +106,7 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
             [this](const std::string& pod_uid) { RuntimeChanged(pod_uid); }),
       images_(executor, timeline_, ImageService(), PullSettingsOf(config_)),
       volumes_(DirectoriesOf(config_.message), blocking_),
+      prober_(executor, timeline_, blocking_, runtime_, processes_),
       services_{.executor = executor,
                 .timeline = timeline_,
                 .blocking = blocking_,
@@ -113,6 +114,7 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .view = view_,
                 .images = images_,
                 .volumes = volumes_,
+                .prober = prober_,
                 .starts = starts_,
                 .events = events_,
                 .directories = DirectoriesOf(config_.message),
@@ -171,6 +173,7 @@ Task<void> Agent::Run() {
   co_await runtime_.Close();
   if (image_service_) co_await image_service_->Close();
   co_await images_.Stop();
+  co_await prober_.Close();
   co_await scope_.Join();
 }
 

@@ -21,6 +21,7 @@
 #include "agent/pods/event_log.h"
 #include "agent/pods/images.h"
 #include "agent/pods/pod_services.h"
+#include "agent/pods/probes/prober.h"
 #include "agent/pods/runtime_view.h"
 #include "agent/pods/supervisor.h"
 #include "agent/pods/volumes/volumes.h"
@@ -73,6 +74,8 @@ class Agent {
   pods::RuntimeView view_;
   pods::ImagePuller images_;
   pods::Volumes volumes_;
+  pods::ProcessTable processes_;
+  pods::Prober prober_;
   pods::PodServices services_;
   pods::Supervisor supervisor_;
   manifests::ManifestSource manifests_;

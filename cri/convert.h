@@ -67,6 +67,10 @@ Status CheckSupported(const corev1::Pod& pod, const SandboxInputs& inputs);
 ::runtime::v1::ContainerConfig ToContainerConfig(const corev1::Pod& pod, const corev1::Container& container,
                                                  std::uint32_t attempt, const ContainerInputs& inputs);
 
+// What UpdateContainerResources is told, so that also a limit that is gone is lifted.
+::runtime::v1::LinuxContainerResources ToUpdatedResources(const corev1::Pod& pod, const corev1::Container& container,
+                                                          std::int64_t node_memory);
+
 // kInvalid when runAsNonRoot is asked for and the container would run as root, or as a user whose number is not known.
 // The message names pod and container (reason CreateContainerConfigError).
 Status CheckRunAsNonRoot(const corev1::Pod& pod, const corev1::Container& container, const ::runtime::v1::Image& image);

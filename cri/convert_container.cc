@@ -6,6 +6,7 @@
 
 #include "agent/decide/daemon_pod.h"
 #include "agent/decide/labels.h"
+#include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
 #include "cri/convert.h"
 #include "cri/convert_security.h"
@@ -74,6 +75,7 @@ void SetAnnotations(const corev1::Pod& pod, const corev1::Container& container, 
   annotations[decide::kContainerHashAnnotation] = decide::ContainerSpecHash(container);
   annotations[decide::kSpecHashVersionAnnotation] = fmt::to_string(decide::kSpecHashVersion);
   annotations[decide::kRestartCountAnnotation] = fmt::to_string(attempt);
+  annotations[decide::kResourcesAnnotation] = decide::ResourcesText(container);
   annotations[decide::kTerminationMessagePathAnnotation] = container.terminationmessagepath();
   annotations[decide::kTerminationMessagePolicyAnnotation] = container.terminationmessagepolicy();
   if (pod.spec().has_terminationgraceperiodseconds()) {
@@ -124,6 +126,18 @@ v1::ContainerConfig ToContainerConfig(const corev1::Pod& pod, const corev1::Cont
   SetResources(pod, container, inputs, *config.mutable_linux()->mutable_resources());
   *config.mutable_linux()->mutable_security_context() = ToContainerSecurityContext(pod, container, inputs);
   return config;
+}
+
+v1::LinuxContainerResources ToUpdatedResources(const corev1::Pod& pod, const corev1::Container& container,
+                                               std::int64_t node_memory) {
+  const decide::CgroupValues cgroup = decide::ComputeCgroup(pod.spec(), container, node_memory);
+  v1::LinuxContainerResources resources;
+  resources.set_cpu_shares(cgroup.cpu_shares);
+  resources.set_cpu_period(cgroup.cpu_period);
+  // Zero would leave the old limit where it is.
+  resources.set_cpu_quota(cgroup.cpu_quota != 0 ? cgroup.cpu_quota : -1);
+  resources.set_memory_limit_in_bytes(cgroup.memory_limit != 0 ? cgroup.memory_limit : -1);
+  return resources;
 }
 
 Status CheckRunAsNonRoot(const corev1::Pod& pod, const corev1::Container& container, const v1::Image& image) {

@@ -10,6 +10,8 @@
 #include "agent/decide/canonical.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/placement.h"
+#include "agent/decide/pod_spec.h"
+#include "agent/decide/resources.h"
 
 namespace daemonsetd::decide {
 namespace {
@@ -60,6 +62,23 @@ std::string TemplateHash(const corev1::PodTemplateSpec& pod_template) {
   corev1::PodTemplateSpec bare = pod_template;
   if (bare.has_spec()) ClearDefaults(*bare.mutable_spec());
   return SafeSuffix(CanonicalText(bare), kTemplateHashLength);
+}
+
+std::string RestartHash(const corev1::PodTemplateSpec& pod_template) {
+  corev1::PodTemplateSpec bare = pod_template;
+  const auto forget = [](corev1::Container& container) {
+    for (const char* name : {"cpu", "memory"}) {
+      container.mutable_resources()->mutable_requests()->erase(name);
+      container.mutable_resources()->mutable_limits()->erase(name);
+    }
+  };
+  for (corev1::Container& container : *bare.mutable_spec()->mutable_containers()) forget(container);
+  for (corev1::Container& container : *bare.mutable_spec()->mutable_initcontainers()) {
+    if (IsSidecar(container)) forget(container);
+  }
+  ClearDefaults(*bare.mutable_spec());
+  const std::string qos(ToString(ComputeQos(pod_template.spec())));
+  return SafeSuffix(qos + CanonicalText(bare), kTemplateHashLength);
 }
 
 std::string ContainerSpecHash(const corev1::Container& container) {

@@ -13,6 +13,10 @@ namespace daemonsetd::decide {
 // of the safe alphabet.
 std::string TemplateHash(const corev1::PodTemplateSpec& pod_template);
 
+// As TemplateHash, but blind to what can change under running containers: cpu and memory of main containers and
+// sidecars, as long as the QoS class stays (KEP-1287). Templates that differ only there need no new pod.
+std::string RestartHash(const corev1::PodTemplateSpec& pod_template);
+
 // Hash over the fields that are fixed when containerd creates a container, so that only a new one can take the change:
 // name, image, command, args, workingDir, env, envFrom, volumeMounts, volumeDevices, resources, securityContext,
 // terminationMessagePath, stdin, stdinOnce, tty, lifecycle.stopSignal. Left out is what the agent itself acts on

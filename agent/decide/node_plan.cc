@@ -20,8 +20,8 @@ Placement PlaceWorkload(const Workload& workload, const corev1::Node& node) {
 
 class NodePlanner {
  public:
-  NodePlanner(const corev1::Node& node, const std::vector<Workload>& workloads, const std::vector<KnownPod>& pods,
-              bool complete)
+  NodePlanner(const corev1::Node& node, const std::vector<const Workload*>& workloads,
+              const std::vector<KnownPod>& pods, bool complete)
       : node_(node), workloads_(workloads), pods_(pods), complete_(complete) {
     plan_.decisions.resize(workloads.size());
     for (const KnownPod& pod : pods_) {
@@ -43,8 +43,8 @@ class NodePlanner {
     std::vector<std::size_t> order(workloads_.size());
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
-      const Workload& left = workloads_[a];
-      const Workload& right = workloads_[b];
+      const Workload& left = *workloads_[a];
+      const Workload& right = *workloads_[b];
       const auto left_priority = left.next_pod.spec().priority();
       const auto right_priority = right.next_pod.spec().priority();
       if (left_priority != right_priority) return left_priority > right_priority;
@@ -71,7 +71,7 @@ class NodePlanner {
   }
 
   void PlanWorkload(std::size_t index) {
-    const Workload& workload = workloads_[index];
+    const Workload& workload = *workloads_[index];
     WorkloadDecision& decision = plan_.decisions[index];
     decision.placement = PlaceWorkload(workload, node_);
     std::vector<const KnownPod*> live = LivePods(workload);
@@ -109,7 +109,7 @@ class NodePlanner {
   }
 
   void PlanExisting(std::size_t index, const KnownPod& pod) {
-    const Workload& workload = workloads_[index];
+    const Workload& workload = *workloads_[index];
     WorkloadDecision& decision = plan_.decisions[index];
     // A hash of another version says nothing about the template: adopt, never restart (LC-22).
     const bool same = pod.hash_version != kSpecHashVersion || pod.template_hash == workload.template_hash;
@@ -119,6 +119,14 @@ class NodePlanner {
     }
     if (workload.on_delete) {
       decision.waiting_for = "updateStrategy OnDelete: the old template runs until its pod is deleted";
+      return;
+    }
+    if (!workload.restart_hash.empty() && pod.restart_hash == workload.restart_hash) {
+      if (pod.has_worker) {
+        plan_.updates.push_back({index, pod.uid});
+      } else {
+        plan_.adoptions.push_back({index, pod.uid, pod.sequence});
+      }
       return;
     }
     if (!pod.healthy) {
@@ -138,13 +146,13 @@ class NodePlanner {
     for (const KnownPod& pod : pods_) {
       if (pod.terminating) continue;
       const bool owned = std::any_of(workloads_.begin(), workloads_.end(),
-                                     [&](const Workload& workload) { return workload.uid == pod.owner_uid; });
+                                     [&](const Workload* workload) { return workload->uid == pod.owner_uid; });
       if (!owned) Stop(pod, "no manifest asks for it any more");
     }
   }
 
   const corev1::Node& node_;
-  const std::vector<Workload>& workloads_;
+  const std::vector<const Workload*>& workloads_;
   const std::vector<KnownPod>& pods_;
   const bool complete_;
   std::map<std::string, std::vector<const KnownPod*>> by_owner_;
@@ -154,8 +162,8 @@ class NodePlanner {
 
 }  // namespace
 
-NodePlan PlanNode(const corev1::Node& node, const std::vector<Workload>& workloads, const std::vector<KnownPod>& pods,
-                  bool complete) {
+NodePlan PlanNode(const corev1::Node& node, const std::vector<const Workload*>& workloads,
+                  const std::vector<KnownPod>& pods, bool complete) {
   return NodePlanner(node, workloads, pods, complete).Plan();
 }
 

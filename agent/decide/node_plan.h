@@ -20,6 +20,7 @@ struct Workload {
   std::string namespace_;
   std::string name;
   std::string template_hash;
+  std::string restart_hash;         // empty: every change of the template needs a new pod
   bool on_delete = false;           // updateStrategy OnDelete: a new template waits for somebody to delete the pod
   bool images_present = false;      // every image of this template is on the node
   std::uint32_t next_sequence = 0;  // of the pod that would be made now
@@ -32,6 +33,7 @@ struct KnownPod {
   std::string uid;
   std::string owner_uid;
   std::string template_hash;
+  std::string restart_hash;
   int hash_version = 0;
   std::uint32_t sequence = 0;
   std::int64_t created_at = 0;  // nanoseconds since the epoch
@@ -58,19 +60,26 @@ struct NodePlan {
     std::string uid;
     std::uint32_t sequence;
   };
+  // The running pod takes the new template as it is: only resources of containers changed.
+  struct Update {
+    std::size_t workload;
+    std::string uid;
+  };
   struct Stop {
     std::string uid;
     std::string reason;
   };
   std::vector<Start> starts;
   std::vector<Adopt> adoptions;
+  std::vector<Update> updates;
   std::vector<Stop> stops;
   std::vector<std::size_t> pulls;           // workloads whose images should be fetched while the old pod runs
   std::vector<WorkloadDecision> decisions;  // one per workload, same order
 };
 
 // `complete`: the sources have been read completely once. Before that nothing is stopped for lack of an owner.
-NodePlan PlanNode(const corev1::Node& node, const std::vector<Workload>& workloads, const std::vector<KnownPod>& pods,
-                  bool complete);
+// By pointer, for this runs often and a workload is large.
+NodePlan PlanNode(const corev1::Node& node, const std::vector<const Workload*>& workloads,
+                  const std::vector<KnownPod>& pods, bool complete);
 
 }  // namespace daemonsetd::decide

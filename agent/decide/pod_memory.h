@@ -9,6 +9,8 @@
 
 #include "agent/base/backoff.h"
 #include "agent/base/time_point.h"
+#include "agent/decide/observed.h"
+#include "agent/model/kubernetes.h"
 
 namespace daemonsetd::decide {
 
@@ -61,6 +63,9 @@ struct InstanceMemory {
   std::map<ProbeRole, ProbeStreak> streaks;
   bool post_start_pending = false;  // its hook was not run to its end yet
   std::optional<ContainerKill> kill;
+  std::string resources;      // ResourcesText of what it has; empty: what its annotation says
+  bool created_here = false;  // by this process; otherwise adopted
+  bool observed = false;      // the runtime has shown it
 };
 
 struct InFlight {
@@ -92,5 +97,17 @@ struct PodMemory {
     return instance == instances.end() ? nullptr : &instance->second;
   }
 };
+
+struct PlanLimits {
+  BackoffLimits crash_loop = kDefaultCrashLoopBackoff;
+};
+
+// Takes note of what the observation says about restarts, dead sandboxes and the end of the pod. Called by the worker
+// before each plan.
+void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
+              PodMemory& memory);
+
+// Restart count of an instance: its annotation, or its CRI attempt where the annotation is missing.
+std::uint32_t RestartCount(const ::runtime::v1::ContainerStatus& status);
 
 }  // namespace daemonsetd::decide

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "agent/base/digest.h"
 #include "agent/decide/labels.h"
+#include "agent/decide/pod_spec.h"
 #include "agent/decide/probe_rules.h"
 
 namespace daemonsetd::decide {
@@ -21,8 +21,6 @@ using ::runtime::v1::ContainerStatus;
 using ::runtime::v1::PodSandboxStatus;
 using ::runtime::v1::SANDBOX_READY;
 
-// What is left for a container when the others have used up the pod's grace period (kubelet's minimum).
-constexpr Seconds kMinimumGrace{2};
 // A stop request must bring SIGKILL forward by more than this to replace the one under way.
 constexpr Seconds kWorthReplacing{1};
 // Failures of a stop after which the next, harsher step is taken (LC-14).
@@ -127,11 +125,8 @@ class Planner {
   }
 
   int SidecarIndex(const ObservedContainer& container) const {
-    for (int i = 0; i < pod_.spec().initcontainers_size(); ++i) {
-      const corev1::Container& init = pod_.spec().initcontainers(i);
-      if (init.name() == container.status.metadata().name() && IsSidecar(init)) return i;
-    }
-    return -1;
+    const int index = InitIndex(pod_, container.status.metadata().name());
+    return index >= 0 && IsSidecar(pod_.spec().initcontainers(index)) ? index : -1;
   }
 
   Seconds RemainingGrace() const {
@@ -338,6 +333,7 @@ class Planner {
   void AdvanceRunning(const corev1::Container& container, const ObservedContainer& instance) {
     const InstanceMemory* known = memory_.Instance(instance.status.id());
     if (!known) return;
+    if (!known->kill) PlanResources(container, instance, *known);
     if (known->kill) {
       Stop(instance, known->kill->grace, known->kill->message);
       WaitFor(known->kill->message);
@@ -345,6 +341,23 @@ class Planner {
       Add(RunPostStart{container.name(), instance.status.id()});
       WaitFor(fmt::format("the postStart hook of container {}", container.name()));
     }
+  }
+
+  void PlanResources(const corev1::Container& container, const ObservedContainer& instance,
+                     const InstanceMemory& known) {
+    std::string present = known.resources;
+    if (present.empty()) {
+      const auto written = instance.status.annotations().find(kResourcesAnnotation);
+      if (written == instance.status.annotations().end()) return;  // of an older agent: nothing to compare with
+      present = written->second;
+    }
+    std::string wanted = ResourcesText(container);
+    if (present == wanted) return;
+    if (const std::string resource = RestartingResource(container, present); !resource.empty()) {
+      Stop(instance, GracePeriod(), fmt::format("its {} changed and its resizePolicy asks for a restart", resource));
+      return;
+    }
+    Add(UpdateResources{container.name(), instance.status.id(), std::move(wanted)});
   }
 
   void Restart(const PodSandboxStatus& sandbox, const corev1::Container& container, const ObservedContainer& last) {
@@ -400,6 +413,7 @@ struct KeyOf {
   std::string operator()(const StartContainer& a) const { return "start " + a.name; }
   std::string operator()(const StartCreatedContainer& a) const { return "start " + a.name; }
   std::string operator()(const RunPostStart& a) const { return "post-start " + a.container_id; }
+  std::string operator()(const UpdateResources& a) const { return "resources " + a.container_id; }
   std::string operator()(const StopContainer& a) const { return "stop " + a.container_id; }
   std::string operator()(const RemoveContainer& a) const { return "remove " + a.container_id; }
   std::string operator()(const StopSandbox& a) const { return "stop " + a.sandbox_id; }
@@ -419,6 +433,9 @@ struct TextOf {
   std::string operator()(const RunPostStart& a) const {
     return fmt::format("run the postStart hook of container {} {}", a.name, ShortId(a.container_id));
   }
+  std::string operator()(const UpdateResources& a) const {
+    return fmt::format("update the resources of container {} {} to {}", a.name, ShortId(a.container_id), a.resources);
+  }
   std::string operator()(const StopContainer& a) const {
     return fmt::format("stop container {} {} within {}: {}", a.name, ShortId(a.container_id), FormatDuration(a.grace),
                        a.reason);
@@ -431,77 +448,6 @@ struct TextOf {
   std::string operator()(const TearDownPod&) const { return "tear down volumes, directories and links"; }
 };
 
-// The wait that the next restart owes, from how the last life went.
-Nanoseconds NextCrashDelay(const ContainerMemory& memory, const ContainerStatus& exited, const BackoffLimits& limits) {
-  const Nanoseconds ran(std::max<std::int64_t>(0, exited.finished_at() - exited.started_at()));
-  if (ran >= limits.reset_after) return Nanoseconds::zero();
-  const std::uint32_t restarts = RestartCount(exited);
-  if (memory.exited_id.empty()) {
-    // First sight of this pod, perhaps after a restart of the agent: the restart count tells how far the loop was.
-    Nanoseconds delay = Nanoseconds::zero();
-    for (std::uint32_t i = 0; i < restarts && delay < limits.maximum; ++i) {
-      delay = delay == Nanoseconds::zero() ? limits.initial : delay * 2;
-    }
-    return std::min(delay, limits.maximum);
-  }
-  if (restarts == 0) return Nanoseconds::zero();
-  return memory.crash_delay == Nanoseconds::zero() ? limits.initial : std::min(memory.crash_delay * 2, limits.maximum);
-}
-
-const corev1::Container* FindContainer(const corev1::Pod& pod, const std::string& name, bool& is_init) {
-  for (const corev1::Container& container : pod.spec().initcontainers()) {
-    if (container.name() == name) {
-      is_init = true;
-      return &container;
-    }
-  }
-  for (const corev1::Container& container : pod.spec().containers()) {
-    if (container.name() == name) {
-      is_init = false;
-      return &container;
-    }
-  }
-  return nullptr;
-}
-
-// A sandbox that was seen alive and then dead by itself is made again after a growing wait (LC-11).
-void RememberSandbox(const ObservedPod& observed, MonoTime now, const PlanLimits& limits, PodMemory& memory) {
-  const PodSandboxStatus* sandbox = observed.newest_sandbox();
-  if (!sandbox) return;
-  if (sandbox->state() == SANDBOX_READY) {
-    if (memory.live_sandbox_id == sandbox->id()) return;
-    memory.live_sandbox_id = sandbox->id();
-    memory.live_since = now;
-    return;
-  }
-  if (memory.live_sandbox_id != sandbox->id()) return;
-  if (now - memory.live_since > limits.crash_loop.reset_after) memory.sandbox_backoff.Reset();
-  memory.sandbox_backoff.Fail(now);
-  memory.live_sandbox_id.clear();
-}
-
-void RememberTerminalPhase(const corev1::Pod& pod, const ObservedPod& observed, PodMemory& memory) {
-  if (!memory.terminal_phase.empty()) return;
-  const PodSandboxStatus* sandbox = observed.newest_sandbox();
-  if (!sandbox) return;
-  bool failed = false;
-  for (const corev1::Container& init : pod.spec().initcontainers()) {
-    const ObservedContainer* instance = observed.Find(sandbox->id(), init.name());
-    if (!instance || IsSidecar(init) || instance->status.state() != CONTAINER_EXITED) continue;
-    if (instance->status.exit_code() != 0 && !ShouldRestart(pod, init, true, instance->status.exit_code())) {
-      memory.terminal_phase = "Failed";
-      return;
-    }
-  }
-  for (const corev1::Container& container : pod.spec().containers()) {
-    const ObservedContainer* instance = observed.Find(sandbox->id(), container.name());
-    if (!instance || instance->status.state() != CONTAINER_EXITED) return;
-    if (ShouldRestart(pod, container, false, instance->status.exit_code())) return;
-    failed |= instance->status.exit_code() != 0;
-  }
-  memory.terminal_phase = failed ? "Failed" : "Succeeded";
-}
-
 }  // namespace
 
 std::string OperationKey(const Action& action) { return std::visit(KeyOf{}, action); }
@@ -510,48 +456,6 @@ std::string ToString(const Action& action) { return std::visit(TextOf{}, action)
 PodPlan PlanPod(const corev1::Pod& pod, const PodIntent& intent, const ObservedPod& observed, const PodMemory& memory,
                 MonoTime now) {
   return Planner(pod, intent, observed, memory, now).Plan();
-}
-
-void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
-              PodMemory& memory) {
-  std::erase_if(memory.instances, [&](const auto& instance) { return !observed.FindId(instance.first); });
-  std::set<std::string> seen;
-  for (const ObservedContainer& container : observed.containers) {
-    const std::string& name = container.status.metadata().name();
-    if (!seen.insert(name).second || container.status.state() != CONTAINER_EXITED) continue;  // only the newest
-    bool is_init = false;
-    const corev1::Container* spec = FindContainer(pod, name, is_init);
-    if (!spec) continue;
-    ContainerMemory& remembered = memory.containers[name];
-    if (remembered.exited_id == container.status.id()) continue;
-    remembered.crash_delay = NextCrashDelay(remembered, container.status, limits.crash_loop);
-    remembered.exited_id = container.status.id();
-    remembered.exit_seen = now;
-  }
-  RememberSandbox(observed, now, limits, memory);
-  RememberTerminalPhase(pod, observed, memory);
-}
-
-std::uint32_t RestartCount(const ContainerStatus& status) {
-  const auto annotation = status.annotations().find(kRestartCountAnnotation);
-  if (annotation != status.annotations().end()) {
-    std::uint32_t count = 0;
-    const std::string& text = annotation->second;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error == std::errc() && end == text.data() + text.size()) return count;
-  }
-  return status.metadata().attempt();
-}
-
-bool IsSidecar(const corev1::Container& init_container) { return init_container.restartpolicy() == "Always"; }
-
-bool ShouldRestart(const corev1::Pod& pod, const corev1::Container& container, bool is_init, int exit_code) {
-  if (is_init && IsSidecar(container)) return true;
-  const std::string& policy = pod.spec().restartpolicy();
-  if (is_init) return exit_code != 0 && policy != "Never";
-  if (policy == "Never") return false;
-  if (policy == "OnFailure") return exit_code != 0;
-  return true;
 }
 
 }  // namespace daemonsetd::decide

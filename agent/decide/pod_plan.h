@@ -9,9 +9,13 @@
 
 #include "agent/decide/observed.h"
 #include "agent/decide/pod_memory.h"
+#include "agent/decide/pod_spec.h"
 #include "agent/model/kubernetes.h"
 
 namespace daemonsetd::decide {
+
+// What is left for a container when the others, or its own preStop hook, have used up the pod's grace period (kubelet).
+inline constexpr Seconds kMinimumGrace{2};
 
 // Directories and volumes of the pod, before its sandbox.
 struct SetUpPod {};
@@ -34,6 +38,12 @@ struct RunPostStart {
   std::string name;
   std::string container_id;
 };
+// New cpu and memory values for a running container.
+struct UpdateResources {
+  std::string name;
+  std::string container_id;
+  std::string resources;  // ResourcesText
+};
 // The preStop hook, if any, then SIGTERM, SIGKILL at the end: all within `grace`.
 struct StopContainer {
   std::string name;
@@ -54,8 +64,8 @@ struct RemoveSandbox {
 // Volumes, directories and log links, after the last sandbox is gone.
 struct TearDownPod {};
 
-using Action = std::variant<SetUpPod, CreateSandbox, StartContainer, StartCreatedContainer, RunPostStart, StopContainer,
-                            RemoveContainer, StopSandbox, RemoveSandbox, TearDownPod>;
+using Action = std::variant<SetUpPod, CreateSandbox, StartContainer, StartCreatedContainer, RunPostStart,
+                            UpdateResources, StopContainer, RemoveContainer, StopSandbox, RemoveSandbox, TearDownPod>;
 
 // Identifies an operation on one pod: two actions with equal keys never run at the same time.
 std::string OperationKey(const Action& action);
@@ -76,23 +86,7 @@ struct PodPlan {
   bool finished = false;            // nothing of the pod is left
 };
 
-struct PlanLimits {
-  BackoffLimits crash_loop = kDefaultCrashLoopBackoff;
-};
-
 PodPlan PlanPod(const corev1::Pod& pod, const PodIntent& intent, const ObservedPod& observed, const PodMemory& memory,
                 MonoTime now);
-
-// Takes note of what the observation says about restarts, dead sandboxes and the end of the pod. Called by the worker
-// before each plan.
-void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
-              PodMemory& memory);
-
-// Restart count of an instance: its annotation, or its CRI attempt where the annotation is missing.
-std::uint32_t RestartCount(const ::runtime::v1::ContainerStatus& status);
-
-bool IsSidecar(const corev1::Container& init_container);
-// Whether an exited container runs again under the pod's restartPolicy (a sidecar always does).
-bool ShouldRestart(const corev1::Pod& pod, const corev1::Container& container, bool is_init, int exit_code);
 
 }  // namespace daemonsetd::decide

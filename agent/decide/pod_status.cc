@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "agent/decide/pod_plan.h"
+#include "agent/decide/pod_spec.h"
 #include "agent/decide/probe_rules.h"
 #include "agent/decide/resources.h"
 

@@ -180,11 +180,11 @@ Result<std::string> ResourceValue(const corev1::Pod& pod, const corev1::Containe
   return fmt::to_string(CeilDivide(amount.Value(), std::max<std::int64_t>(divisor.Value(), 1)));
 }
 
-Result<Process> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts) {
+Result<ProcessSpec> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts) {
   const std::string context = fmt::format("container {}", container.name());
   if (const Status status = CheckEnvFrom(container); !status) return status.error().WithContext(context + ": envFrom");
 
-  Process process;
+  ProcessSpec process;
   Values values;
   for (const corev1::EnvVar& variable : container.env()) {
     std::string value;

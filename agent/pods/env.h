@@ -24,7 +24,7 @@ struct EnvVariable {
   std::string value;
 };
 
-struct Process {
+struct ProcessSpec {
   std::vector<EnvVariable> envs;  // in the order of the container's env; of two with one name the later value wins
   std::vector<std::string> command;
   std::vector<std::string> args;
@@ -32,7 +32,7 @@ struct Process {
 
 // `container` is one of the pod's. kAbsent: needs a ConfigMap or Secret and there is no API server to give it.
 // kRetry: the pod or host address that it asks for is not known yet. kInvalid, kUnsupported: as the message says.
-Result<Process> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts);
+Result<ProcessSpec> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts);
 
 // The text of one downward API field ("metadata.labels['app']", "status.podIP", ...).
 Result<std::string> FieldValue(const corev1::Pod& pod, const std::string& field_path, const PodFacts& facts);

@@ -31,6 +31,7 @@ void WriteIdentity(const PodIdentity& identity, ::runtime::v1::PodSandboxConfig&
   annotations[decide::kOwnerNameAnnotation] = identity.owner_name;
   annotations[decide::kOwnerUidAnnotation] = identity.owner_uid;
   annotations[decide::kTemplateHashAnnotation] = identity.template_hash;
+  if (!identity.restart_hash.empty()) annotations[decide::kRestartHashAnnotation] = identity.restart_hash;
   annotations[decide::kSpecHashVersionAnnotation] = std::to_string(identity.hash_version);
   annotations[decide::kSequenceAnnotation] = std::to_string(identity.sequence);
 }
@@ -42,7 +43,8 @@ std::optional<PodIdentity> ReadIdentity(const decide::ObservedPod& observed) {
   PodIdentity identity{.owner_kind = Value(annotations, decide::kOwnerKindAnnotation),
                        .owner_name = Value(annotations, decide::kOwnerNameAnnotation),
                        .owner_uid = Value(annotations, decide::kOwnerUidAnnotation),
-                       .template_hash = Value(annotations, decide::kTemplateHashAnnotation)};
+                       .template_hash = Value(annotations, decide::kTemplateHashAnnotation),
+                       .restart_hash = Value(annotations, decide::kRestartHashAnnotation)};
   const auto version = ToNumber<int>(Value(annotations, decide::kSpecHashVersionAnnotation));
   const auto sequence = ToNumber<std::uint32_t>(Value(annotations, decide::kSequenceAnnotation));
   if (identity.owner_uid.empty() || !version || !sequence) return std::nullopt;

@@ -15,6 +15,7 @@ struct PodIdentity {
   std::string owner_name;
   std::string owner_uid;
   std::string template_hash;
+  std::string restart_hash;  // empty where the sandbox was made before it was written
   int hash_version = 0;
   std::uint32_t sequence = 0;
 };

@@ -5,30 +5,22 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/decide/pod_spec.h"
 #include "agent/pods/env.h"
 #include "agent/pods/hosts_file.h"
 #include "agent/pods/log_links.h"
+#include "agent/pods/probe_target.h"
 #include "agent/pods/sandbox_dirs.h"
 #include "cri/convert.h"
 
 namespace daemonsetd::pods {
 namespace {
 
-// A stop waits for the grace period and then for the runtime to kill and clean up.
-constexpr Nanoseconds kKillAllowance = std::chrono::seconds(30);
+// A postStart hook has no limit of its own in the API; a container whose hook takes longer is started anew.
+constexpr Nanoseconds kPostStartLimit = std::chrono::minutes(10);
 
 Outcome Done() { return {.status = Ok(), .reason = {}}; }
 Outcome Failed(Error error, std::string reason) { return {.status = std::move(error), .reason = std::move(reason)}; }
-
-const corev1::Container* FindSpec(const corev1::Pod& pod, const std::string& name) {
-  for (const corev1::Container& container : pod.spec().initcontainers()) {
-    if (container.name() == name) return &container;
-  }
-  for (const corev1::Container& container : pod.spec().containers()) {
-    if (container.name() == name) return &container;
-  }
-  return nullptr;
-}
 
 // Everything a container start needs from the file system, made on a pool thread.
 struct ContainerFiles {
@@ -53,8 +45,14 @@ std::string DomainOf(const corev1::Pod& pod, const std::string& cluster_domain) 
 
 }  // namespace
 
-PodOperations::PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod)
-    : services_(services), identity_(identity), pod_(pod) {}
+PodOperations::PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod,
+                             CreatedHandler on_created)
+    : services_(services),
+      identity_(identity),
+      pod_(pod),
+      on_created_(std::move(on_created)),
+      events_(services.events, pod),
+      stops_(services, pod, events_) {}
 
 Task<Outcome> PodOperations::Execute(decide::Action action) {
   if (std::holds_alternative<decide::SetUpPod>(action)) co_return co_await SetUp();
@@ -64,6 +62,8 @@ Task<Outcome> PodOperations::Execute(decide::Action action) {
   if (auto* created = std::get_if<decide::StartCreatedContainer>(&action)) {
     co_return co_await StartCreated(std::move(*created));
   }
+  if (auto* update = std::get_if<decide::UpdateResources>(&action)) co_return co_await Update(std::move(*update));
+  if (auto* hook = std::get_if<decide::RunPostStart>(&action)) co_return co_await RunHook(std::move(*hook));
   if (auto* stop = std::get_if<decide::StopContainer>(&action)) co_return co_await StopOne(std::move(*stop));
   if (auto* remove = std::get_if<decide::RemoveContainer>(&action)) co_return co_await Remove(std::move(*remove));
   if (auto* stop = std::get_if<decide::StopSandbox>(&action)) co_return co_await Stop(std::move(*stop));
@@ -107,7 +107,7 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
 }
 
 Task<Outcome> PodOperations::Start(decide::StartContainer action) {
-  const corev1::Container* spec = FindSpec(pod_, action.name);
+  const corev1::Container* spec = decide::FindContainer(pod_, action.name);
   if (!spec) co_return Failed(Error(ErrorKind::kFatal, "no container " + action.name + " in the pod"), "Internal");
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "CreateContainerConfigError");
@@ -119,6 +119,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   pull.sandbox_config = SandboxConfigOf(action.sandbox_id, *paths);
   const PullOutcome image = co_await services_.images.Ensure(std::move(pull));
   if (!image.status) co_return Failed(image.status.error(), image.reason);
+  events_.Pulled(action.name, spec->image(), image);
   if (const Status user = cri::CheckRunAsNonRoot(pod_, *spec, image.image); !user) {
     co_return Failed(user.error(), "CreateContainerConfigError");
   }
@@ -178,26 +179,54 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
     services_.view.Hurry();
     co_return Failed(created.error(), "CreateContainerError");
   }
+  events_.Created(action.name);
+  on_created_(action.name, *created);
   const Status started =
       co_await services_.runtime.StartContainer(*created, services_.settings.runtime_request_timeout);
   co_await Refresh(*created, action.sandbox_id);
   if (!started) co_return Failed(started.error(), "RunContainerError");
+  events_.Started(action.name);
   co_return Done();
 }
 
 Task<Outcome> PodOperations::StartCreated(decide::StartCreatedContainer action) {
   async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
   co_await async::kDeafToCancellation;
+  on_created_(action.name, action.container_id);
   const Status started =
       co_await services_.runtime.StartContainer(action.container_id, services_.settings.runtime_request_timeout);
   co_await Refresh(action.container_id, SandboxOf(action.container_id));
   if (!started) co_return Failed(started.error(), "RunContainerError");
+  events_.Started(action.name);
   co_return Done();
 }
 
+Task<Outcome> PodOperations::Update(decide::UpdateResources action) {
+  const corev1::Container* spec = decide::FindContainer(pod_, action.name);
+  if (!spec) co_return Done();
+  cri::v1::UpdateContainerResourcesRequest request;
+  request.set_container_id(action.container_id);
+  *request.mutable_linux() = cri::ToUpdatedResources(pod_, *spec, services_.settings.node_memory);
+  const Status updated = co_await services_.runtime.UpdateContainerResources(
+      std::move(request), services_.settings.runtime_request_timeout);
+  if (!updated) co_return Failed(updated.error(), "ResizeError");
+  events_.Resized(action.name, action.resources);
+  co_return Done();
+}
+
+Task<Outcome> PodOperations::RunHook(decide::RunPostStart action) {
+  const corev1::Container* spec = decide::FindContainer(pod_, action.name);
+  if (!spec) co_return Done();
+  ProbeTarget target = TargetOf(services_, pod_, *spec, action.container_id);
+  const ProbeResult result =
+      co_await services_.prober.RunHook(spec->lifecycle().poststart(), std::move(target), kPostStartLimit);
+  if (result.verdict == ProbeVerdict::kSuccess) co_return Done();
+  events_.HookFailed(action.name, "FailedPostStartHook", result.output);
+  co_return Failed(Error(ErrorKind::kRetry, result.output), "PostStartHookError");
+}
+
 Task<Outcome> PodOperations::StopOne(decide::StopContainer action) {
-  const Status stopped =
-      co_await services_.runtime.StopContainer(action.container_id, action.grace, action.grace + kKillAllowance);
+  const Status stopped = co_await stops_.Stop(action);
   co_await Refresh(action.container_id, SandboxOf(action.container_id));
   if (!stopped) co_return Failed(stopped.error(), "FailedKillPod");
   co_return Done();

@@ -1,10 +1,13 @@
 // The actions of a pod plan, carried out. Each is safe to repeat and leaves the runtime view up to date.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "agent/decide/pod_plan.h"
+#include "agent/pods/container_stops.h"
 #include "agent/pods/env.h"
+#include "agent/pods/pod_events.h"
 #include "agent/pods/pod_identity.h"
 #include "agent/pods/pod_services.h"
 #include "cri/convert.h"
@@ -16,14 +19,20 @@ struct Outcome {
   std::string reason;  // Kubernetes' word for the failure: "ErrImagePull", "CreateContainerError", ...
 };
 
+// Told of a container before it is started: what it will owe (a postStart hook) must be known by then.
+using CreatedHandler = std::function<void(const std::string& container, const std::string& container_id)>;
+
 class PodOperations {
  public:
   // The references must outlive every operation; `pod`'s status is read when its containers' env is made.
-  PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod);
+  PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod, CreatedHandler on_created);
 
   // Until a CRI call that creates something was sent, cancellation ends the operation; after that it is ignored, so
   // that what was created is known afterwards.
   Task<Outcome> Execute(decide::Action action);
+
+  // True when the stop of this container, now in its preStop hook, ends at `kill_at` if that is sooner.
+  bool HurryStop(const std::string& container_id, MonoTime kill_at) { return stops_.Hurry(container_id, kill_at); }
 
   // Makes or repairs the link of one container's log (log collectors read these).
   Status LinkLog(const cri::v1::ContainerStatus& container);
@@ -33,6 +42,8 @@ class PodOperations {
   Task<Outcome> Create(decide::CreateSandbox action);
   Task<Outcome> Start(decide::StartContainer action);
   Task<Outcome> StartCreated(decide::StartCreatedContainer action);
+  Task<Outcome> RunHook(decide::RunPostStart action);
+  Task<Outcome> Update(decide::UpdateResources action);
   Task<Outcome> StopOne(decide::StopContainer action);
   Task<Outcome> Remove(decide::RemoveContainer action);
   Task<Outcome> Stop(decide::StopSandbox action);
@@ -49,6 +60,9 @@ class PodOperations {
   PodServices& services_;
   const PodIdentity& identity_;
   const corev1::Pod& pod_;
+  CreatedHandler on_created_;
+  PodEvents events_;
+  ContainerStops stops_;
 };
 
 }  // namespace daemonsetd::pods

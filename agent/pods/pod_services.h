@@ -19,6 +19,8 @@
 
 namespace daemonsetd::pods {
 
+class Prober;
+
 struct PodSettings {
   Nanoseconds runtime_request_timeout = std::chrono::minutes(2);
   std::string cgroup_root;  // parent of the pods' cgroups; empty: the runtime's default
@@ -37,6 +39,7 @@ struct PodServices {
   RuntimeView& view;
   ImagePuller& images;
   Volumes& volumes;
+  Prober& prober;
   // Sandboxes and containers being created at the same time on this node.
   async::Semaphore& starts;
   EventLog& events;

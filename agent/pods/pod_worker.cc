@@ -15,7 +15,8 @@ std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() 
 bool IsStart(const decide::Action& action) {
   return std::holds_alternative<decide::SetUpPod>(action) || std::holds_alternative<decide::CreateSandbox>(action) ||
          std::holds_alternative<decide::StartContainer>(action) ||
-         std::holds_alternative<decide::StartCreatedContainer>(action);
+         std::holds_alternative<decide::StartCreatedContainer>(action) ||
+         std::holds_alternative<decide::RunPostStart>(action);
 }
 
 const std::string* ContainerOf(const decide::Action& action) {
@@ -31,7 +32,10 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
       identity_(std::move(identity)),
       pod_(std::move(pod)),
       on_change_(std::move(on_change)),
-      operations_(services, identity_, pod_),
+      events_(services.events, pod_),
+      operations_(services, identity_, pod_,
+                  [this](const std::string& container, const std::string& id) { Created(container, id); }),
+      probes_(services, pod_, memory_, [this] { wake_.Notify(); }),
       wake_(services.executor),
       starts_(services.executor),
       others_(services.executor) {
@@ -51,6 +55,7 @@ Task<void> PodWorker::Run() {
       waiting_for_ = plan.waiting_for;
       LinkLogs(observed);
       for (decide::Action& action : plan.actions) Launch(std::move(action));
+      probes_.Sync(observed, intent_.terminate);
       finished_ = plan.finished;
       PublishStatus(observed, news);
       if (!finished_) co_await wake_.WaitUntil(services_.timeline, plan.wake_at);
@@ -61,6 +66,7 @@ Task<void> PodWorker::Run() {
   co_await async::kDeafToCancellation;
   starts_.Cancel();
   others_.Cancel();
+  co_await probes_.Stop();
   co_await starts_.Join();
   co_await others_.Join();
   if (stopped) std::rethrow_exception(stopped);
@@ -83,10 +89,25 @@ void PodWorker::Terminate(Seconds grace, std::string reason) {
   wake_.Notify();
 }
 
+void PodWorker::Update(const corev1::Pod& pod, std::string template_hash) {
+  log::Info("new resources for a running pod", {{"pod", NameOf(pod_)}, {"template", template_hash}});
+  *pod_.mutable_spec() = pod.spec();
+  *pod_.mutable_metadata()->mutable_labels() = pod.metadata().labels();
+  identity_.template_hash = std::move(template_hash);
+  wake_.Notify();
+}
+
 void PodWorker::Launch(decide::Action action) {
   std::string key = decide::OperationKey(action);
   decide::InFlight in_flight{.since = services_.timeline.mono(), .kill_at = std::nullopt};
-  if (const auto* stop = std::get_if<decide::StopContainer>(&action)) in_flight.kill_at = in_flight.since + stop->grace;
+  if (const auto* stop = std::get_if<decide::StopContainer>(&action)) {
+    in_flight.kill_at = in_flight.since + stop->grace;
+    if (memory_.in_flight.contains(key) && operations_.HurryStop(stop->container_id, *in_flight.kill_at)) {
+      memory_.in_flight[key].kill_at = in_flight.kill_at;
+      return;
+    }
+    if (!memory_.in_flight.contains(key)) events_.Killing(*stop);
+  }
   memory_.in_flight[key] = in_flight;
   const int generation = ++generations_[key];
   log::Debug(decide::ToString(action), {{"pod", NameOf(pod_)}});
@@ -109,10 +130,14 @@ Task<void> PodWorker::Perform(decide::Action action, std::string key, int genera
 void PodWorker::Ended(const decide::Action& action, const std::string& key, int generation, const Outcome& outcome) {
   if (generations_[key] != generation) return;
   const MonoTime now = services_.timeline.mono();
+  if (const auto* hook = std::get_if<decide::RunPostStart>(&action)) return HookEnded(*hook, outcome);
   const std::string* container = ContainerOf(action);
   if (outcome.status) {
     memory_.failures.erase(key);
     if (container) memory_.containers[*container].waiting.reset();
+    if (const auto* update = std::get_if<decide::UpdateResources>(&action)) {
+      memory_.instances[update->container_id].resources = update->resources;
+    }
     if (std::holds_alternative<decide::SetUpPod>(action)) memory_.set_up = true;
     if (std::holds_alternative<decide::TearDownPod>(action)) memory_.torn_down = true;
     if (std::holds_alternative<decide::SetUpPod>(action) || std::holds_alternative<decide::CreateSandbox>(action)) {
@@ -123,6 +148,7 @@ void PodWorker::Ended(const decide::Action& action, const std::string& key, int 
   const Error error = outcome.status.error();
   if (error.kind() == ErrorKind::kCancelled && intent_.terminate) return;
   memory_.failures.try_emplace(key, decide::kOperationBackoff).first->second.Fail(now);
+  events_.Failed(action, outcome.reason, error);
   log::Warning("operation failed; trying again after a back-off",
                {{"pod", NameOf(pod_)},
                 {"operation", decide::ToString(action)},
@@ -143,6 +169,25 @@ void PodWorker::Ended(const decide::Action& action, const std::string& key, int 
     memory_.sandbox_waiting = std::move(waiting);
     if (error.kind() == ErrorKind::kExists) memory_.lowest_sandbox_attempt = create->attempt + 1;  // LC-10
   }
+}
+
+void PodWorker::Created(const std::string& container, const std::string& container_id) {
+  decide::InstanceMemory& instance = memory_.instances[container_id];
+  instance.created_here = true;
+  const corev1::Container* spec = decide::FindContainer(pod_, container);
+  instance.post_start_pending = spec && spec->lifecycle().has_poststart();
+}
+
+void PodWorker::HookEnded(const decide::RunPostStart& hook, const Outcome& outcome) {
+  const auto instance = memory_.instances.find(hook.container_id);
+  if (instance == memory_.instances.end() || intent_.terminate) return;
+  if (outcome.status) {
+    instance->second.post_start_pending = false;
+    return;
+  }
+  // Stays pending: a container whose hook failed never counts as started.
+  instance->second.kill = decide::ContainerKill{.grace = Seconds(pod_.spec().terminationgraceperiodseconds()),
+                                                .message = "Container " + hook.name + " failed its postStart hook"};
 }
 
 // Links belong to the state, not to the start: a crash between start and link is repaired here (LG-06).

@@ -15,6 +15,7 @@
 #include "agent/decide/pod_status.h"
 #include "agent/pods/pod_identity.h"
 #include "agent/pods/pod_operations.h"
+#include "agent/pods/pod_probes.h"
 #include "agent/pods/pod_services.h"
 
 namespace daemonsetd::pods {
@@ -32,6 +33,9 @@ class PodWorker {
   // Stops the pod. A second call can only make the end come sooner.
   void Terminate(Seconds grace, std::string reason);
 
+  // The same pod from a template that differs only in what can change under running containers.
+  void Update(const corev1::Pod& pod, std::string template_hash);
+
   const corev1::Pod& pod() const { return pod_; }  // with its current status
   const PodIdentity& identity() const { return identity_; }
   const std::string& waiting_for() const { return waiting_for_; }
@@ -44,16 +48,20 @@ class PodWorker {
   void Launch(decide::Action action);
   Task<void> Perform(decide::Action action, std::string key, int generation);
   void Ended(const decide::Action& action, const std::string& key, int generation, const Outcome& outcome);
+  void Created(const std::string& container, const std::string& container_id);
+  void HookEnded(const decide::RunPostStart& hook, const Outcome& outcome);
   void LinkLogs(const decide::ObservedPod& observed);
   void PublishStatus(const decide::ObservedPod& observed, bool news);
 
   PodServices& services_;
-  const PodIdentity identity_;
+  PodIdentity identity_;
   corev1::Pod pod_;
   std::function<void()> on_change_;
-  PodOperations operations_;
   decide::PodIntent intent_;
   decide::PodMemory memory_;
+  PodEvents events_;
+  PodOperations operations_;
+  PodProbes probes_;
   decide::StatusFacts facts_;
   async::Wake wake_;
   async::TaskScope starts_;  // cancelled by Terminate

@@ -37,6 +37,7 @@ Supervisor::Hosted FromDaemonSet(const DaemonSetSource& source) {
   hosted.workload.namespace_ = source.object.metadata().namespace_();
   hosted.workload.name = source.object.metadata().name();
   hosted.workload.template_hash = decide::TemplateHash(source.object.spec().template_());
+  hosted.workload.restart_hash = decide::RestartHash(source.object.spec().template_());
   hosted.workload.placement_spec = source.object.spec().template_().spec();
   hosted.workload.on_delete = source.object.spec().updatestrategy().type() == "OnDelete";
   return hosted;
@@ -134,13 +135,14 @@ void Supervisor::RefreshNextPod(Hosted& hosted) {
   workload.next_pod = MakePod(hosted, sequence);
 }
 
-std::vector<KnownPod> Supervisor::KnownPods(const std::vector<Workload>& workloads) {
+std::vector<KnownPod> Supervisor::KnownPods() {
   std::vector<KnownPod> known;
   for (const auto& [uid, worker] : workers_) {
     const PodIdentity& identity = worker->identity();
     known.push_back({.uid = uid,
                      .owner_uid = identity.owner_uid,
                      .template_hash = identity.template_hash,
+                     .restart_hash = identity.restart_hash,
                      .hash_version = identity.hash_version,
                      .sequence = identity.sequence,
                      .created_at = worker->pod().status().starttime().seconds() * 1'000'000'000,
@@ -156,12 +158,14 @@ std::vector<KnownPod> Supervisor::KnownPods(const std::vector<Workload>& workloa
     if (const auto identity = ReadIdentity(observed)) {
       pod.owner_uid = identity->owner_uid;
       pod.template_hash = identity->template_hash;
+      pod.restart_hash = identity->restart_hash;
       pod.hash_version = identity->hash_version;
       pod.sequence = identity->sequence;
     }
     if (const auto* sandbox = observed.newest_sandbox()) pod.created_at = sandbox->created_at();
     // A running pod keeps what it holds, though its worker is only made by this plan.
-    for (const Workload& workload : workloads) {
+    for (const Hosted& hosted : workloads_) {
+      const Workload& workload = hosted.workload;
       if (workload.uid == pod.owner_uid && workload.template_hash == pod.template_hash) pod.pod = &workload.next_pod;
     }
     known.push_back(std::move(pod));
@@ -176,15 +180,15 @@ void Supervisor::Reconcile() {
       next = std::max(next, identity->sequence + 1);
     }
   }
-  std::vector<Workload> workloads;
+  std::vector<const Workload*> workloads;
   workloads.reserve(workloads_.size());
   for (Hosted& hosted : workloads_) {
     RefreshNextPod(hosted);
     const auto pulled = pulled_.find(hosted.workload.uid);
     hosted.workload.images_present = pulled != pulled_.end() && pulled->second == hosted.workload.template_hash;
-    workloads.push_back(hosted.workload);
+    workloads.push_back(&hosted.workload);
   }
-  const std::vector<KnownPod> known = KnownPods(workloads);
+  const std::vector<KnownPod> known = KnownPods();
   decide::NodePlan plan = decide::PlanNode(services_.node(), workloads, known, complete_);
 
   for (const auto& stop : plan.stops) Stop(stop.uid, stop.reason);
@@ -208,17 +212,23 @@ void Supervisor::Reconcile() {
     StartWorker(std::move(*identity), std::move(pod));
   }
   for (const auto& start : plan.starts) {
-    const Workload& workload = workloads[start.workload];
+    const Workload& workload = workloads_[start.workload].workload;
     log::Info("starting pod", {{"workload", NameOf(workload)}, {"pod", workload.next_pod.metadata().name()}});
     PodIdentity identity{.owner_kind = KindName(workload.kind),
                          .owner_name = workload.name,
                          .owner_uid = workload.uid,
                          .template_hash = workload.template_hash,
+                         .restart_hash = workload.restart_hash,
                          .hash_version = decide::kSpecHashVersion,
                          .sequence = workload.next_sequence};
     ++next_sequence_[workload.uid];
     plan.decisions[start.workload].pod_uid = workload.next_pod.metadata().uid();
     StartWorker(std::move(identity), workload.next_pod);
+  }
+  for (const auto& update : plan.updates) {
+    const Hosted& hosted = workloads_[update.workload];
+    PodWorker& worker = *workers_.at(update.uid);
+    worker.Update(MakePod(hosted, worker.identity().sequence), hosted.workload.template_hash);
   }
   for (const std::size_t index : plan.pulls) Pull(index);
   for (std::size_t i = 0; i < workloads_.size(); ++i) workloads_[i].decision = std::move(plan.decisions[i]);

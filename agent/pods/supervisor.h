@@ -53,7 +53,7 @@ class Supervisor {
 
  private:
   void Reconcile();
-  std::vector<decide::KnownPod> KnownPods(const std::vector<decide::Workload>& workloads);
+  std::vector<decide::KnownPod> KnownPods();
   corev1::Pod MakePod(const Hosted& hosted, std::uint32_t sequence) const;
   void RefreshNextPod(Hosted& hosted);
   void StartWorker(PodIdentity identity, corev1::Pod pod);

@@ -48,7 +48,11 @@ class NodePlanTest : public ::testing::Test {
             .healthy = true,
             .pod = &workload.next_pod};
   }
-  NodePlan Plan(bool complete = true) { return PlanNode(node, workloads, pods, complete); }
+  NodePlan Plan(bool complete = true) {
+    std::vector<const Workload*> pointers;
+    for (const Workload& workload : workloads) pointers.push_back(&workload);
+    return PlanNode(node, pointers, pods, complete);
+  }
 
   corev1::Node node;
   std::vector<Workload> workloads;

@@ -31,7 +31,7 @@ class EnvTest : public ::testing::Test {
     facts_.node_allocatable["memory"] = model::Quantity::FromBytes(1 << 20);
   }
 
-  Result<Process> Make(const std::string& container) {
+  Result<ProcessSpec> Make(const std::string& container) {
     corev1::Container& target = *pod_.mutable_spec()->add_containers();
     if (!google::protobuf::TextFormat::ParseFromString("name: \"main\" " + container, &target)) {
       throw std::runtime_error("the test's container is wrong");
@@ -58,7 +58,7 @@ class EnvTest : public ::testing::Test {
 };
 
 TEST_F(EnvTest, ExpandsAgainstEarlierVariablesOnly) {
-  const Result<Process> process = Make(R"text(
+  const Result<ProcessSpec> process = Make(R"text(
       env { name: "A" value: "1" } env { name: "B" value: "$(A)-$(C)-$$(A)" } env { name: "C" value: "3" }
       command: "/bin/$(C)" args: "--a=$(A)" args: "$(NONE)")text");
   ASSERT_TRUE(process);
@@ -68,7 +68,7 @@ TEST_F(EnvTest, ExpandsAgainstEarlierVariablesOnly) {
 }
 
 TEST_F(EnvTest, TheLaterOfTwoVariablesWithOneNameWins) {
-  const Result<Process> process =
+  const Result<ProcessSpec> process =
       Make(R"text(env { name: "A" value: "1" } env { name: "B" value: "$(A)" } env { name: "A" value: "2" })text");
   ASSERT_TRUE(process);
   EXPECT_THAT(process->envs, ElementsAre(FieldsAre("A", "2"), FieldsAre("B", "1")));
@@ -116,7 +116,7 @@ TEST_F(EnvTest, RoundsResourcesUpAndDefaultsLimitsToTheNodes) {
 }
 
 TEST_F(EnvTest, NamesTheObjectThatNeedsAnApiServer) {
-  const Result<Process> process = Make(R"(env { name: "A" value: "hidden" } env { name: "P" valueFrom {
+  const Result<ProcessSpec> process = Make(R"(env { name: "A" value: "hidden" } env { name: "P" valueFrom {
       secretKeyRef { localObjectReference { name: "db" } key: "k" } } })");
   ASSERT_FALSE(process);
   EXPECT_EQ(process.error().kind(), ErrorKind::kAbsent);
@@ -125,14 +125,14 @@ TEST_F(EnvTest, NamesTheObjectThatNeedsAnApiServer) {
 }
 
 TEST_F(EnvTest, EnvFromNeedsAnApiServerToo) {
-  const Result<Process> process = Make(R"(envFrom { configMapRef { localObjectReference { name: "settings" } } })");
+  const Result<ProcessSpec> process = Make(R"(envFrom { configMapRef { localObjectReference { name: "settings" } } })");
   ASSERT_FALSE(process);
   EXPECT_EQ(process.error().kind(), ErrorKind::kAbsent);
   EXPECT_THAT(process.error().message(), HasSubstr("ConfigMap settings"));
 }
 
 TEST_F(EnvTest, LeavesOptionalSourcesOut) {
-  const Result<Process> process = Make(R"(
+  const Result<ProcessSpec> process = Make(R"(
       env { name: "A" valueFrom { configMapKeyRef { localObjectReference { name: "c" } key: "k" optional: true } } }
       env { name: "B" valueFrom { secretKeyRef { localObjectReference { name: "s" } key: "k" optional: true } } }
       envFrom { secretRef { localObjectReference { name: "s" } optional: true } })");

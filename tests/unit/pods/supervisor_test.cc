@@ -6,10 +6,7 @@
 
 #include <algorithm>
 
-#include "agent/model/defaulting.h"
-#include "tests/support/fake_runtime.h"
-#include "tests/support/loop.h"
-#include "tests/unit/pods/temporary_tree.h"
+#include "tests/unit/pods/pod_engine.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -17,110 +14,10 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::Behaviour;
-using testing::FakeRuntime;
 using testing::Fault;
 using ::testing::SizeIs;
-using testing::TestLoop;
 
-constexpr char kImage[] = "docker.io/library/agent:1";
-
-// One life of the agent: built anew by a "restart", while the runtime lives on.
-struct Engine {
-  Engine(TestLoop& loop, cri::Runtime& runtime, const Directories& files)
-      : blocking(0),
-        starts(loop.executor(), 4),
-        events(loop.timeline(), "node-a"),
-        view(runtime, loop.timeline(), loop.executor(), RuntimeViewSettings{},
-             [this](const std::string& uid) { supervisor.RuntimeChanged(uid); }),
-        images(loop.executor(), loop.timeline(), runtime, PullSettings{}),
-        volumes(files, blocking),
-        services{.executor = loop.executor(),
-                 .timeline = loop.timeline(),
-                 .blocking = blocking,
-                 .runtime = runtime,
-                 .view = view,
-                 .images = images,
-                 .volumes = volumes,
-                 .starts = starts,
-                 .events = events,
-                 .directories = files,
-                 .node = [this]() -> const corev1::Node& { return node; },
-                 .host_ips = [] { return std::vector<std::string>{"192.0.2.1"}; }},
-        supervisor(services, [] {}) {
-    node.mutable_metadata()->set_name("node-a");
-  }
-
-  corev1::Node node;
-  async::BlockingPool blocking;
-  async::Semaphore starts;
-  EventLog events;
-  RuntimeView view;
-  ImagePuller images;
-  Volumes volumes;
-  PodServices services;
-  Supervisor supervisor;
-};
-
-class SupervisorTest : public TemporaryTree {
- protected:
-  SupervisorTest() : runtime(loop.executor(), loop.timeline()) {
-    runtime.AddImage(kImage);
-    runtime.SetEventsSupported(false);
-    Start();
-  }
-  ~SupervisorTest() override { Stop(); }
-
-  void Start() {
-    engine = std::make_unique<Engine>(loop, runtime, directories());
-    view = loop.Start(engine->view.Run());
-    supervisor = loop.Start(engine->supervisor.Run());
-    Apply();
-  }
-  // The agent's process ends: nothing is said to the runtime.
-  void Stop() {
-    loop.Cancel(supervisor);
-    loop.Cancel(view);
-    loop.Run(engine->images.Stop());
-    loop.Settle();
-    engine.reset();
-  }
-  void Restart() {
-    Stop();
-    Start();
-  }
-
-  DaemonSetSource MakeDaemonSet(const std::string& name) {
-    DaemonSetSource source{.file = name + ".yaml"};
-    appsv1::DaemonSet& object = source.object;
-    object.mutable_metadata()->set_name(name);
-    object.mutable_metadata()->set_namespace_("default");
-    object.mutable_metadata()->set_uid("uid-of-" + name);
-    auto& pod_template = *object.mutable_spec()->mutable_template_();
-    (*pod_template.mutable_metadata()->mutable_labels())["app"] = name;
-    corev1::Container* container = pod_template.mutable_spec()->add_containers();
-    container->set_name("main");
-    container->set_image(kImage);
-    pod_template.mutable_spec()->set_hostnetwork(true);
-    model::SetDefaults(object);
-    return source;
-  }
-  void Apply() { engine->supervisor.SetSources(daemon_sets, {}, true); }
-
-  std::vector<std::string> RunningContainers() {
-    std::vector<std::string> ids;
-    for (const auto& container : runtime.Containers()) {
-      if (container.state() == cri::v1::CONTAINER_RUNNING) ids.push_back(container.id());
-    }
-    return ids;
-  }
-
-  TestLoop loop;
-  FakeRuntime runtime;
-  std::vector<DaemonSetSource> daemon_sets;
-  std::unique_ptr<Engine> engine;
-  std::shared_ptr<testing::Started<void>> view;
-  std::shared_ptr<testing::Started<void>> supervisor;
-};
+using SupervisorTest = PodEngineTest;
 
 TEST_F(SupervisorTest, RunsWhatTheSourcesAskForAndStopsWhatTheyDropped) {
   daemon_sets = {MakeDaemonSet("a"), MakeDaemonSet("b")};
@@ -225,6 +122,62 @@ TEST_F(SupervisorTest, AChangedTemplateReplacesThePodWithoutOverlap) {
   ASSERT_THAT(RunningContainers(), SizeIs(1));
   EXPECT_NE(RunningContainers(), before);
   EXPECT_THAT(runtime.Sandboxes(), SizeIs(1));
+}
+
+void SetLimit(corev1::Container& container, const std::string& name, const std::string& amount) {
+  (*container.mutable_resources()->mutable_limits())[name].set_string(amount);
+}
+
+TEST_F(SupervisorTest, ResourcesThatChangeAloneChangeUnderTheRunningContainer) {
+  daemon_sets = {MakeDaemonSet("a")};
+  (*Main(daemon_sets[0]).mutable_resources()->mutable_requests())["cpu"].set_string("10m");
+  SetLimit(Main(daemon_sets[0]), "memory", "64Mi");
+  Apply();
+  loop.Advance(seconds(5));
+  const auto before = RunningContainers();
+  SetLimit(Main(daemon_sets[0]), "memory", "128Mi");
+  Apply();
+  loop.Advance(seconds(5));
+  EXPECT_EQ(RunningContainers(), before);
+  ASSERT_EQ(runtime.Count("UpdateContainerResources"), 1);
+  for (const auto& call : runtime.calls()) {
+    if (call.method != "UpdateContainerResources") continue;
+    const auto& request = static_cast<const cri::v1::UpdateContainerResourcesRequest&>(*call.request);
+    EXPECT_EQ(request.linux().memory_limit_in_bytes(), 128 << 20);
+  }
+  Restart();  // what the sandbox says of the template is older than the pod now
+  loop.Advance(minutes(1));
+  EXPECT_EQ(RunningContainers(), before);
+  EXPECT_LE(runtime.Count("UpdateContainerResources"), 2) << "an agent that cannot know sets them once more";
+}
+
+TEST_F(SupervisorTest, AResizePolicyMayAskForARestartOfTheContainer) {
+  daemon_sets = {MakeDaemonSet("a")};
+  (*Main(daemon_sets[0]).mutable_resources()->mutable_requests())["cpu"].set_string("10m");
+  SetLimit(Main(daemon_sets[0]), "memory", "64Mi");
+  corev1::ContainerResizePolicy& policy = *Main(daemon_sets[0]).add_resizepolicy();
+  policy.set_resourcename("memory");
+  policy.set_restartpolicy("RestartContainer");
+  Apply();
+  loop.Advance(seconds(5));
+  const auto before = RunningContainers();
+  SetLimit(Main(daemon_sets[0]), "memory", "128Mi");
+  Apply();
+  loop.Advance(minutes(1));
+  ASSERT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_NE(RunningContainers(), before);
+  EXPECT_EQ(runtime.Count("RunPodSandbox"), 1) << "the pod stays";
+}
+
+TEST_F(SupervisorTest, ResourcesThatChangeTheQosClassNeedANewPod) {
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  SetLimit(Main(daemon_sets[0]), "memory", "128Mi");
+  Apply();
+  loop.Advance(minutes(1));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_EQ(runtime.Count("RunPodSandbox"), 2);
 }
 
 // LC-14, LC-27: a runtime that cannot stop is asked again, harder, until it is done.

@@ -1,0 +1,77 @@
+#include "agent/pods/pod_events.h"
+
+#include <fmt/format.h>
+
+namespace daemonsetd::pods {
+namespace {
+
+using decide::ReferenceTo;
+using decide::ReferenceToContainer;
+
+}  // namespace
+
+void PodEvents::Warn(const std::string& container, const std::string& reason, const std::string& message) {
+  log_.Record(ReferenceToContainer(pod_, container), EventType::kWarning, reason, message);
+}
+
+void PodEvents::Pulling(const std::string& container, const std::string& image) {
+  log_.Record(ReferenceToContainer(pod_, container), EventType::kNormal, "Pulling",
+              fmt::format("Pulling image \"{}\"", image));
+}
+
+void PodEvents::Pulled(const std::string& container, const std::string& image, const PullOutcome& outcome) {
+  const std::string message = outcome.pulled ? fmt::format("Successfully pulled image \"{}\". Image size: {} bytes.",
+                                                           image, outcome.image.size())
+                                             : fmt::format("Container image \"{}\" already present on machine", image);
+  log_.Record(ReferenceToContainer(pod_, container), EventType::kNormal, "Pulled", message);
+}
+
+void PodEvents::Created(const std::string& container) {
+  log_.Record(ReferenceToContainer(pod_, container), EventType::kNormal, "Created", "Container created");
+}
+
+void PodEvents::Started(const std::string& container) {
+  log_.Record(ReferenceToContainer(pod_, container), EventType::kNormal, "Started", "Container started");
+}
+
+void PodEvents::Killing(const decide::StopContainer& stop) {
+  log_.Record(ReferenceToContainer(pod_, stop.name), EventType::kNormal, "Killing",
+              stop.reason.starts_with("Container ") ? stop.reason
+                                                    : fmt::format("Stopping container {}: {}", stop.name, stop.reason));
+}
+
+void PodEvents::HookFailed(const std::string& container, const char* reason, const std::string& output) {
+  Warn(container, reason, output);
+}
+
+void PodEvents::Resized(const std::string& container, const std::string& resources) {
+  log_.Record(ReferenceToContainer(pod_, container), EventType::kNormal, "ResizeCompleted",
+              fmt::format("Container {} has its new resources: {}", container, resources));
+}
+
+void PodEvents::SandboxChanged() {
+  log_.Record(ReferenceTo(pod_), EventType::kNormal, "SandboxChanged",
+              "Pod sandbox changed, it will be killed and re-created.");
+}
+
+void PodEvents::Failed(const decide::Action& action, const std::string& reason, const Error& error) {
+  if (const auto* start = std::get_if<decide::StartContainer>(&action)) {
+    // As the kubelet: a pull in back-off is "BackOff", every other failure of a container is "Failed".
+    Warn(start->name, reason == "ImagePullBackOff" ? "BackOff" : "Failed",
+         fmt::format("Error: {}: {}", reason, error.message()));
+    return;
+  }
+  if (const auto* created = std::get_if<decide::StartCreatedContainer>(&action)) {
+    Warn(created->name, "Failed", fmt::format("Error: {}: {}", reason, error.message()));
+    return;
+  }
+  log_.Record(ReferenceTo(pod_), EventType::kWarning, reason, error.message());
+}
+
+void PodEvents::BackOff(const std::string& container) {
+  Warn(container, "BackOff",
+       fmt::format("Back-off restarting failed container {} in pod {}_{}({})", container, pod_.metadata().name(),
+                   pod_.metadata().namespace_(), pod_.metadata().uid()));
+}
+
+}  // namespace daemonsetd::pods

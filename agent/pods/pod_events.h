@@ -1,0 +1,38 @@
+// The Events of a pod's life, with the kubelet's reasons and words (pkg/kubelet/events/event.go).
+#pragma once
+
+#include <string>
+
+#include "agent/base/error.h"
+#include "agent/decide/pod_plan.h"
+#include "agent/pods/event_log.h"
+#include "agent/pods/images.h"
+
+namespace daemonsetd::pods {
+
+class PodEvents {
+ public:
+  // The references must outlive it.
+  PodEvents(EventLog& log, const corev1::Pod& pod) : log_(log), pod_(pod) {}
+
+  void Pulling(const std::string& container, const std::string& image);
+  void Pulled(const std::string& container, const std::string& image, const PullOutcome& outcome);
+  void Created(const std::string& container);
+  void Started(const std::string& container);
+  void Killing(const decide::StopContainer& stop);
+  void HookFailed(const std::string& container, const char* reason, const std::string& output);
+  void Resized(const std::string& container, const std::string& resources);
+  void SandboxChanged();
+  // An operation failed with `reason`, Kubernetes' word for it.
+  void Failed(const decide::Action& action, const std::string& reason, const Error& error);
+  // A container waits before it is started again.
+  void BackOff(const std::string& container);
+
+ private:
+  void Warn(const std::string& container, const std::string& reason, const std::string& message);
+
+  EventLog& log_;
+  const corev1::Pod& pod_;
+};
+
+}  // namespace daemonsetd::pods
