@@ -49,7 +49,7 @@ def test_an_exit_is_noticed_also_after_restarts_of_containerd(agent, runtime):
         agent.wait_for(lambda: (c := agent.container(name, "main")) and c["restartCount"] == 1, f"restart of {name} counted")
 
 
-def test_an_idle_daemon_with_events_asks_nothing(make_daemon, counter, runtime):
+def test_an_idle_daemon_with_events_asks_nothing(counter, make_daemon, runtime):  # the counter ends last
     agent = make_daemon(config={"runtimeEndpoint": counter.endpoint}).start()
     for index in range(IDLE_PODS):
         agent.apply(f"idle-{index}.yaml", daemon_set(f"idle-{index}", [container()]))

@@ -57,8 +57,7 @@ def tools_directory():
 
 def version(name):
     """The pinned version, without the v."""
-    found = re.search(rf"^\s*(?:require )?{re.escape(TOOLS[name].package)} v(\S+)", go_mod(name), re.M)
-    return found.group(1)
+    return re.search(rf"^\s*(?:require )?{re.escape(TOOLS[name].package)} v(\S+)", go_mod(name), re.M).group(1)
 
 
 def go_mod(name):
@@ -108,11 +107,11 @@ def compile_into(work, name):
     """Writes work/programs/."""
     module = TOOLS[name]
     needed = re.search(r"^go (\S+)$", go_mod(name), re.M).group(1)
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-modcacherw"}
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": ""}
     go = machines_go(needed)
     if not go:  # who has no Go has no use for its caches either
         go = packaged_go()
-        environment |= {"GOPATH": str(work / "path"), "GOCACHE": str(work / "cache")}
+        environment |= {"GOPATH": str(work / "path"), "GOCACHE": str(work / "cache"), "GOFLAGS": "-modcacherw"}
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-tags={module.tags}",
              f"-ldflags=-s -w -X {module.version_variable}=v{version(name)}"]
     (work / "programs").mkdir()
