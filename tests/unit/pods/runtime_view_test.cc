@@ -45,6 +45,7 @@ class RuntimeViewTest : public ::testing::Test {
                            const char* managed = "true") {
     cri::v1::CreateContainerRequest create;
     create.set_pod_sandbox_id(sandbox);
+    create.mutable_sandbox_config()->mutable_metadata()->set_uid(uid);  // part of the name that the runtime reserves
     create.mutable_config()->mutable_metadata()->set_name(name);
     create.mutable_config()->mutable_image()->set_image(kImage);
     (*create.mutable_config()->mutable_labels())[decide::kManagedByLabel] = managed;
