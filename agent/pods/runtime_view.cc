@@ -15,6 +15,9 @@ using cri::v1::CONTAINER_RUNNING;
 constexpr Nanoseconds kActiveFor = std::chrono::seconds(10);
 // Events come in bursts: one list serves all that arrive within this time.
 constexpr Nanoseconds kEventSettle = std::chrono::milliseconds(20);
+// A runtime without events says so at once. One that has them may have nothing to tell for days, so a stream that stays
+// open for this long is believed.
+constexpr Nanoseconds kStreamTrial = std::chrono::seconds(3);
 
 std::string LabelOf(const google::protobuf::Map<std::string, std::string>& labels, const char* name) {
   const auto label = labels.find(name);
@@ -80,15 +83,39 @@ const decide::ObservedPod* RuntimeView::Find(const std::string& pod_uid) const {
 void RuntimeView::Hurry() {
   hurry_ = true;
   active_until_ = timeline_.mono() + kActiveFor;
+  MakeUrgent();
+}
+
+void RuntimeView::MakeUrgent() {
+  if (!urgent_since_) urgent_since_ = timeline_.mono();
   wake_.Notify();
 }
 
-MonoTime RuntimeView::NextPoll() const {
-  const MonoTime now = timeline_.mono();
+bool RuntimeView::StillUrgent() {
+  std::erase_if(news_, [this](const Event& event) { return Knows(event); });
+  return hurry_ || !news_.empty();
+}
+
+MonoTime RuntimeView::NextList() const {
+  // A wake-up only shortens the wait; while the runtime fails, the back-off is kept.
   if (list_backoff_.due()) return *list_backoff_.due();
-  if (hurry_) return now + kEventSettle;
-  if (has_events_) return now + settings_.safety_poll;
-  return now + (now < active_until_ ? settings_.active_poll : settings_.idle_poll);
+  if (urgent_since_) return *urgent_since_ + kEventSettle;
+  if (inspection_failed_) return listed_at_ + settings_.active_poll;
+  if (has_events_) return listed_at_ + settings_.safety_poll;
+  return listed_at_ + (timeline_.mono() < active_until_ ? settings_.active_poll : settings_.idle_poll);
+}
+
+Task<void> RuntimeView::AwaitNextList() {
+  for (;;) {
+    const MonoTime due = NextList();
+    if (timeline_.mono() < due) {
+      co_await wake_.WaitUntil(timeline_, due);
+    } else if (urgent_since_ && !list_backoff_.due() && !StillUrgent()) {
+      urgent_since_.reset();  // our own calls told the same meanwhile
+    } else {
+      co_return;
+    }
+  }
 }
 
 Task<void> RuntimeView::Run() {
@@ -97,29 +124,12 @@ Task<void> RuntimeView::Run() {
     scope_.Spawn("runtime events", FollowEvents());
     for (;;) {
       hurry_ = false;
+      inspection_failed_ = false;
+      urgent_since_.reset();
+      news_.clear();
       const daemonsetd::Status listed = co_await Relist();
-      const bool was_failing = !last_error_.empty();
-      if (listed) {
-        list_backoff_.Reset();
-        last_error_.clear();
-        if (was_failing) {
-          log::Info("the container runtime answers again");
-          Changed("");
-        }
-      } else {
-        list_backoff_.Fail(timeline_.mono());
-        if (!was_failing) log::Warning("the container runtime does not answer", {{"err", listed.error().message()}});
-        const bool news = last_error_ != listed.error().message();
-        last_error_ = listed.error().message();
-        if (news) Changed("");
-      }
-      // A wake-up only shortens the wait; while the runtime fails, the back-off is kept.
-      const MonoTime due = NextPoll();
-      while (timeline_.mono() < due) {
-        const bool woken = co_await wake_.WaitUntil(timeline_, due);
-        if (woken && !list_backoff_.due()) break;
-      }
-      if (hurry_ && !list_backoff_.due()) co_await timeline_.SleepUntil(timeline_.mono() + kEventSettle);
+      NoteOutcome(listed);
+      co_await AwaitNextList();
     }
   } catch (...) {
     stopped = std::current_exception();
@@ -130,23 +140,68 @@ Task<void> RuntimeView::Run() {
   std::rethrow_exception(stopped);
 }
 
+void RuntimeView::NoteOutcome(const daemonsetd::Status& listed) {
+  listed_at_ = timeline_.mono();
+  const std::string error = listed ? "" : listed.error().message();
+  const bool news = error != last_error_;
+  if (listed) {
+    list_backoff_.Reset();
+    if (news) log::Info("the container runtime answers again");
+  } else {
+    list_backoff_.Fail(listed_at_);
+    if (last_error_.empty()) log::Warning("the container runtime does not answer", {{"err", error}});
+  }
+  last_error_ = error;
+  if (news) Changed("");
+}
+
 Task<void> RuntimeView::FollowEvents() {
   Backoff backoff(BackoffLimits{.initial = std::chrono::milliseconds(200), .maximum = std::chrono::seconds(10)});
+  bool told = false;
   for (;;) {
     const MonoTime began = timeline_.mono();
-    cri::Runtime::EventHandler on_event = [this](const cri::v1::ContainerEventResponse&) {
-      has_events_ = true;
-      Hurry();
-    };
+    trusted_from_ = began + kStreamTrial;
+    cri::Runtime::EventHandler on_event = [this](const cri::v1::ContainerEventResponse& event) { Heard(event); };
     const daemonsetd::Status ended = co_await runtime_.ContainerEvents(std::move(on_event));
+    trusted_from_.reset();
     has_events_ = false;
-    Hurry();  // what happened between two streams is found by a list (LC-13)
     if (ended.has_error() && ended.error().kind() == ErrorKind::kUnsupported) {
-      log::Info("the container runtime has no events; polling instead");
-      co_return;
+      if (!told) log::Info("the container runtime has no events; polling instead");
+      told = true;
+      co_await timeline_.SleepFor(settings_.safety_poll);  // it may be upgraded under us
+      continue;
     }
+    Hurry();  // what happened between two streams is found by a list (LC-13)
     if (timeline_.mono() - began > std::chrono::seconds(30)) backoff.Reset();
     co_await timeline_.SleepUntil(backoff.Fail(timeline_.mono()));
+  }
+}
+
+void RuntimeView::Heard(const cri::v1::ContainerEventResponse& message) {
+  Event event{.id = message.container_id(), .type = message.container_event_type()};
+  if (!has_events_ && trusted_from_) {
+    trusted_from_ = std::min(*trusted_from_, timeline_.mono());
+    Hurry();
+    return;
+  }
+  const auto& pod = message.pod_sandbox_status();
+  event.foreign = !pod.id().empty() && LabelOf(pod.labels(), decide::kManagedByLabel) != "true";
+  if (Knows(event)) return;
+  news_.push_back(std::move(event));
+  MakeUrgent();
+}
+
+bool RuntimeView::Knows(const Event& event) const {
+  const auto found = records_.find(event.id);
+  if (found == records_.end()) return event.foreign || event.type == cri::v1::CONTAINER_DELETED_EVENT;
+  const Record& record = found->second;
+  switch (event.type) {
+    case cri::v1::CONTAINER_CREATED_EVENT: return true;
+    case cri::v1::CONTAINER_STARTED_EVENT:
+      return record.is_sandbox || record.state == CONTAINER_RUNNING || record.state == cri::v1::CONTAINER_EXITED;
+    case cri::v1::CONTAINER_STOPPED_EVENT:
+      return record.is_sandbox ? record.state == cri::v1::SANDBOX_NOTREADY : record.state == cri::v1::CONTAINER_EXITED;
+    default: return false;  // deleted, and what later versions may tell
   }
 }
 
@@ -185,16 +240,21 @@ Task<Status> RuntimeView::Relist() {
   for (const std::string& id : vanished) Drop(id);
 
   for (auto& [pod_uid, ids] : stale) {
-    if (inspecting_.contains(pod_uid)) continue;  // its record does not move on, so the next list finds it again
+    if (inspecting_.contains(pod_uid)) {  // its record does not move on, so the next list finds it again
+      inspect_again_.insert(pod_uid);
+      continue;
+    }
     inspecting_.insert(pod_uid);
     std::string name = "inspect pod " + pod_uid;
     scope_.Spawn(std::move(name), InspectPod(pod_uid, std::move(ids)));
   }
   last_list_ = timeline_.mono();
-  if (!synced_ && inspecting_.empty()) {
-    synced_ = true;
+  if (!has_events_ && trusted_from_ && asked_at >= *trusted_from_) {
+    has_events_ = true;
+    log::Info("the container runtime sends events; polling rarely");
     Changed("");
   }
+  NoteSynced();
   co_return Ok();
 }
 
@@ -215,11 +275,19 @@ Task<void> RuntimeView::InspectPod(std::string pod_uid, std::vector<std::string>
     }
   }
   inspecting_.erase(pod_uid);
-  if (!complete) active_until_ = timeline_.mono() + kActiveFor;
-  if (!synced_ && inspecting_.empty()) {
-    synced_ = true;
-    Changed("");
+  if (inspect_again_.erase(pod_uid) > 0) Hurry();  // it changed during the inspection, which no event tells again
+  if (!complete) {
+    active_until_ = timeline_.mono() + kActiveFor;
+    inspection_failed_ = true;
+    wake_.Notify();
   }
+  NoteSynced();
+}
+
+void RuntimeView::NoteSynced() {
+  if (synced_ || !last_list_ || !inspecting_.empty()) return;
+  synced_ = true;
+  Changed("");
 }
 
 Task<Status> RuntimeView::InspectSandbox(std::string sandbox_id) {

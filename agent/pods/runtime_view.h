@@ -1,4 +1,5 @@
-// What containerd says, kept current. Relisting is the truth; events only wake it (design.md section 3).
+// What containerd says, kept current. Relisting is the truth; events only wake it (design.md section 3), and only those
+// that tell what our own calls did not. While events come, lists are rare.
 // - A pod whose inspection fails keeps its old record and is inspected again; other pods are not held up (LC-12).
 // - Records move forward only: an answer that comes late never takes a state back.
 // - Only objects with our label are seen; foreign ones do not exist for the agent.
@@ -49,6 +50,7 @@ class RuntimeView {
   // Relists as soon as possible: after an operation whose outcome is not known.
   void Hurry();
 
+  // True while an open stream of events is relied on and polling is rare.
   bool has_events() const { return has_events_; }
   // Empty while the runtime answers.
   const std::string& last_error() const { return last_error_; }
@@ -63,7 +65,22 @@ class RuntimeView {
     std::string sandbox_id;  // of a container
   };
 
+  struct Event {
+    std::string id;  // of a container or sandbox
+    cri::v1::ContainerEventType type;
+    bool foreign = false;  // its pod does not carry our label
+  };
+
   Task<void> FollowEvents();
+  void Heard(const cri::v1::ContainerEventResponse& message);
+  // True when a list could tell nothing more than the records.
+  bool Knows(const Event& event) const;
+  Task<void> AwaitNextList();
+  MonoTime NextList() const;
+  void MakeUrgent();
+  bool StillUrgent();
+  void NoteOutcome(const daemonsetd::Status& listed);
+  void NoteSynced();
   Task<Status> Relist();
   Task<void> InspectPod(std::string pod_uid, std::vector<std::string> ids);
   void Store(const cri::v1::PodSandboxStatus& status, MonoTime asked_at);
@@ -72,7 +89,6 @@ class RuntimeView {
   void Put(const cri::v1::ContainerStatus& status, const std::string& sandbox_id);
   void Drop(const std::string& id);
   void Changed(const std::string& pod_uid);
-  MonoTime NextPoll() const;
 
   cri::Runtime& runtime_;
   async::Timeline& timeline_;
@@ -83,10 +99,16 @@ class RuntimeView {
   std::map<std::string, decide::ObservedPod> pods_;
   std::map<std::string, Record> records_;  // by sandbox or container ID
   std::set<std::string> inspecting_;       // pods with an inspection under way
+  std::set<std::string> inspect_again_;    // of these, pods that changed meanwhile
+  std::vector<Event> news_;                // since the last list was asked for
   Backoff list_backoff_{BackoffLimits{.initial = std::chrono::milliseconds(100), .maximum = std::chrono::seconds(5)}};
   std::optional<MonoTime> last_list_;
+  MonoTime listed_at_{};  // end of the last list, answered or not
   MonoTime active_until_{};
+  std::optional<MonoTime> urgent_since_;  // what came first that asks for a list
+  std::optional<MonoTime> trusted_from_;  // of the open stream: a list asked for later may be the last for long
   bool hurry_ = false;
+  bool inspection_failed_ = false;
   bool synced_ = false;
   bool has_events_ = false;
   std::string last_error_;

@@ -2,7 +2,7 @@
 """bench.py BUILD [--idle SECONDS] [--output FILE]: the raw CRI floor and daemonsetd, side by side on one containerd.
 
 Runs below tests/support/with-containerd (`./dev bench` does that). Prints a table with ratios and writes FILE
-(build/bench.json). It measures and never judges: budgets are in the table for the reader, not as a test.
+(build/bench-containerd-VERSION.json). It measures and never judges: budgets are in the table for the reader, not as a test.
 """
 
 import argparse
@@ -123,10 +123,11 @@ def median(values):
 
 def measure(build, idle_seconds):
     directory = pathlib.Path(tempfile.mkdtemp(prefix="dsd-bench-", dir="/tmp"))
-    runtime = containerd.Containerd(os.environ["DAEMONSETD_TEST_CONTAINERD_DIRECTORY"])
+    runtime = containerd.Containerd(os.environ["DAEMONSETD_TEST_CONTAINERD_DIRECTORY"],
+                                    kind=os.environ["DAEMONSETD_TEST_CONTAINERD"])
     agent = daemon.Daemon(directory / "agent", build, runtime.endpoint)
     try:
-        floor(build, directory, 2, 2)  # warm-up: page cache, containerd's first shim
+        version = floor(build, directory, 2, 2)["runtime"]  # warm-up: page cache, containerd's first shim
         agent.start()
         apply(agent, 1)
         delete(agent, 1)
@@ -140,8 +141,7 @@ def measure(build, idle_seconds):
                          apply(agent, MANY), delete(agent, MANY)))
         apply(agent, MANY)
         result = {
-            "machine": {"cpus": os.cpu_count(), "kernel": platform.release(),
-                        "containerd": runtime.ctr("version").split("Version:")[-1].split()[0]},
+            "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "containerd": version},
             "one": dict(zip(("floor_start", "floor_remove", "apply_to_ready", "delete"), map(median, zip(*one)))),
             "many": {"count": MANY, **dict(zip(("floor_start", "floor_remove", "apply_to_ready", "delete"),
                                                map(median, zip(*many))))},
@@ -178,7 +178,7 @@ def table(result):
         (f"CPU in {result['idle']['seconds']} idle seconds", f"{cpu['daemonsetd']:.2f} s", "–", "–", "≤ 0.05 s"),
         ("the same, containerd", f"{cpu['containerd']:.2f} s", "–", "–", "–"),
     ]
-    head = ("", "daemonsetd", "raw CRI floor", "ratio", "budget")
+    head = (result["machine"]["containerd"], "daemonsetd", "raw CRI floor", "ratio", "budget")
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [head, *rows])
 
@@ -187,13 +187,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--idle", type=int, default=60)
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build" / "bench.json")
+    parser.add_argument("--output", type=pathlib.Path, help="default: build/bench-containerd-VERSION.json")
     arguments = parser.parse_args()
     if "DAEMONSETD_TEST_RUNTIME_ENDPOINT" not in os.environ:
         sys.exit("bench: run it as ./dev bench, or below tests/support/with-containerd")
+    output = arguments.output or (
+        ROOT / "build" / f"bench-containerd-{os.environ['DAEMONSETD_TEST_CONTAINERD_VERSION']}.json")
     result = measure(arguments.build.resolve(), arguments.idle)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n")
     print(table(result))
 
 

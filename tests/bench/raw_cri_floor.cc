@@ -3,7 +3,8 @@
 //   raw_cri_floor ENDPOINT IMAGE COUNT PARALLEL LOG_DIRECTORY
 //
 // Runs COUNT pods (RunPodSandbox, CreateContainer, StartContainer), at most PARALLEL at a time, on the host's network;
-// then stops and removes them with the same parallelism. Prints one JSON object with the times in seconds.
+// then stops and removes them with the same parallelism. Prints one JSON object with the times in seconds and
+// the runtime's name and version.
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
@@ -114,13 +115,15 @@ double Timed(int count, int parallel, const std::function<void(int)>& work) {
 void Measure(const Arguments& arguments) {
   const auto stub =
       v1::RuntimeService::NewStub(grpc::CreateChannel(arguments.endpoint, grpc::InsecureChannelCredentials()));
-  Call(*stub, &v1::RuntimeService::Stub::Version, v1::VersionRequest());  // the connection is not part of the floor
+  // Asked first, so that the connection is not part of the floor.
+  const v1::VersionResponse version = Call(*stub, &v1::RuntimeService::Stub::Version, v1::VersionRequest());
   std::vector<std::string> sandboxes(static_cast<size_t>(arguments.count));
   const auto at = [&](int index) -> std::string& { return sandboxes[static_cast<size_t>(index)]; };
   const double start =
       Timed(arguments.count, arguments.parallel, [&](int index) { at(index) = Start(*stub, arguments, index); });
   const double remove = Timed(arguments.count, arguments.parallel, [&](int index) { Remove(*stub, at(index)); });
-  std::cout << "{\"count\": " << arguments.count << ", \"parallel\": " << arguments.parallel
+  std::cout << "{\"runtime\": \"" << version.runtime_name() << " " << version.runtime_version()
+            << "\", \"count\": " << arguments.count << ", \"parallel\": " << arguments.parallel
             << ", \"start_seconds\": " << start << ", \"remove_seconds\": " << remove << "}\n";
 }
 

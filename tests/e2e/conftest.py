@@ -1,6 +1,9 @@
-"""Fixtures of the end-to-end tests: one private containerd for all of them, one daemonsetd with empty directories for each.
+"""Fixtures of the end-to-end tests: every test on each containerd, one private instance of it for all tests, and one
+daemonsetd with empty directories for each test.
 
-    python3 -m pytest tests/e2e            (as root; ./dev test e2e builds first)
+    python3 -m pytest tests/e2e [-k containerd-2]      (as root; ./dev test e2e builds first)
+
+The name of a test ends with the containerd's version: test_pods.py::test_something[containerd-2.4.2].
 
 DAEMONSETD_BUILD names the build to test, build/release by default. All of it runs in a network namespace of its own.
 """
@@ -29,9 +32,18 @@ def pytest_sessionstart(session):
     containerd_module.adopt_orphans()
 
 
+def pytest_generate_tests(metafunc):
+    if "runtime" in metafunc.fixturenames:
+        try:
+            names = [f"containerd-{containerd_module.version_of(kind)}" for kind in containerd_module.KINDS]
+        except containerd_module.HarnessError as error:
+            pytest.exit(str(error), returncode=2)
+        metafunc.parametrize("runtime", containerd_module.KINDS, ids=names, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def runtime():
-    instance = containerd_module.Containerd(tempfile.mkdtemp(prefix="dsd-", dir="/tmp"))
+def runtime(request):
+    instance = containerd_module.Containerd(tempfile.mkdtemp(prefix="dsd-", dir="/tmp"), kind=request.param)
     instance.start()
     yield instance
     left = instance.leftovers()

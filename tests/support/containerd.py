@@ -1,5 +1,8 @@
 """A private containerd: its own root, state, sockets, CNI network and images, all below one directory.
 
+There are two of them: `system`, the one in PATH (Debian 12: 1.6, without container events), and `2`, the version that
+tests/support/tools pins (with events). Each runs with its own shim and ctr.
+
 Used by tests/support/with-containerd, the end-to-end tests, the benchmark and `./dev up`. The containerd of the system
 is never spoken to. Everything started here is ended by process ID and found by its directory, so nothing else on the
 machine can be hit, and a containerd whose owner was killed can still be cleaned away (`remove`).
@@ -12,6 +15,7 @@ import base64
 import ctypes
 import dataclasses
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -26,6 +30,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "images"))
 import build as images  # noqa: E402  (tests/support/images/build.py)
+import go_tools  # noqa: E402
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -34,8 +39,33 @@ NAMESPACE = "k8s.io"  # containerd's namespace for everything that CRI makes
 SHIM_SOCKETS = pathlib.Path("/run/containerd/s")
 
 
+KINDS = ("system", "2")
+
+
 class HarnessError(Exception):
     """The harness itself failed; the text says what a person can do."""
+
+
+def programs_path(kind):
+    """PATH for everything that belongs to this kind of containerd: its programs come first, the shim among them."""
+    if kind == "system":
+        return os.environ["PATH"]
+    if kind not in KINDS:
+        raise HarnessError(f"unknown kind of containerd '{kind}'; choose {' or '.join(KINDS)}")
+    try:
+        return f"{go_tools.built('containerd')}:{os.environ['PATH']}"
+    except go_tools.ToolError as error:
+        raise HarnessError(str(error)) from None
+
+
+def version_of(kind):
+    """Like "2.4.2"; what `containerd --version` says."""
+    path = programs_path(kind)
+    binary = shutil.which("containerd", path=path)
+    if not binary:
+        raise HarnessError("containerd is missing; install the Debian package containerd, or run ./dev install-deps")
+    text = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True).stdout
+    return re.search(r"\bv?(\d+\.\d+\.\d+)", text).group(1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +84,7 @@ class Container:
 
 
 class Containerd:
-    def __init__(self, directory, *, bridge="dsd-test0", subnet="10.213.0.0/16", snapshotter=None):
+    def __init__(self, directory, *, kind="system", bridge="dsd-test0", subnet="10.213.0.0/16", snapshotter=None):
         self.directory = pathlib.Path(directory).resolve()
         self.socket = self.directory / "containerd.sock"
         if len(str(self.socket)) > 90:
@@ -63,11 +93,22 @@ class Containerd:
         self.bridge = bridge
         self._subnet = subnet
         self._snapshotter = snapshotter or default_snapshotter(self.directory)
-        self._binary = os.environ.get("DAEMONSETD_TEST_CONTAINERD", "containerd")
+        self.kind = kind
         self._process = None
         self._details = {}  # container ID → what never changes about it
 
     # Start and stop
+
+    @functools.cached_property
+    def version(self):
+        return version_of(self.kind)
+
+    @functools.cached_property
+    def _path(self):
+        return programs_path(self.kind)
+
+    def _program(self, name):
+        return shutil.which(name, path=self._path)
 
     @property
     def endpoint(self):
@@ -89,14 +130,17 @@ class Containerd:
             "DAEMONSETD_TEST_RUNTIME_ENDPOINT": self.endpoint,
             "DAEMONSETD_TEST_IMAGE": images.BUSYBOX_IMAGE,
             "DAEMONSETD_TEST_PAUSE_IMAGE": images.PAUSE_IMAGE,
+            "DAEMONSETD_TEST_CONTAINERD": self.kind,
             "DAEMONSETD_TEST_CONTAINERD_DIRECTORY": str(self.directory),
+            "DAEMONSETD_TEST_CONTAINERD_VERSION": self.version,
         }
 
     def start(self):
         """Starts containerd and waits until CRI answers with both images. Also after `kill`: the pods are kept."""
-        for tool, package in ((self._binary, "containerd"), ("ctr", "containerd"), ("runc", "runc"),
+        for tool, package in (("containerd", "containerd"), ("containerd-shim-runc-v2", "containerd"),
+                              ("ctr", "containerd"), ("runc", "runc"),
                               ("/usr/lib/cni/bridge", "containernetworking-plugins")):
-            if not shutil.which(tool):
+            if not self._program(tool):
                 raise HarnessError(f"{tool} is missing; install the Debian package {package}, or run ./dev install-deps")
         if os.geteuid() != 0:
             raise HarnessError("a private containerd needs root; run it with sudo")
@@ -104,7 +148,8 @@ class Containerd:
         self.socket.unlink(missing_ok=True)
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                [self._binary, "--config", self.directory / "config.toml"],
+                [self._program("containerd"), "--config", self.directory / "config.toml"],
+                env={**os.environ, "PATH": self._path},  # where containerd looks for its shim
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         (self.directory / "containerd.pid").write_text(f"{self._process.pid}\n")
         archives = images.build(images_directory())
@@ -151,7 +196,7 @@ class Containerd:
     # Look inside
 
     def ctr(self, *arguments, check=True):
-        result = subprocess.run(["ctr", "--address", self.socket, "--namespace", NAMESPACE, *arguments],
+        result = subprocess.run([self._program("ctr"), "--address", self.socket, "--namespace", NAMESPACE, *arguments],
                                 stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=CTR_SECONDS)
         if check and result.returncode != 0:
             raise HarnessError(f"ctr {' '.join(arguments)}: {result.stderr.strip()}")
@@ -207,7 +252,8 @@ class Containerd:
             except OSError:
                 return False
         plugins = self.ctr("plugins", "ls", check=False)
-        return any(re.search(r"\bcri\b", line) and line.split()[-1] == "ok" for line in plugins.splitlines())
+        return any(line.split()[:2] == ["io.containerd.grpc.v1", "cri"] and line.split()[-1] == "ok"
+                   for line in plugins.splitlines())
 
     def _wait(self, deadline, what, condition):
         while not condition():
@@ -242,8 +288,7 @@ class Containerd:
             ],
         }
         (self.directory / "cni" / "10-daemonsetd.conflist").write_text(json.dumps(network, indent=2))
-        text = subprocess.run([self._binary, "--version"], check=True, capture_output=True, text=True).stdout
-        major = int(re.search(r"\bv?(\d+)\.\d+\.\d+", text).group(1))
+        major = int(self.version.split(".")[0])
         (self.directory / "config.toml").write_text(self._configuration(major))
 
     def _configuration(self, major):
