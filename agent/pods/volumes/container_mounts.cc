@@ -57,8 +57,27 @@ Status SetRecursiveReadOnly(const corev1::VolumeMount& from, bool available, v1:
   return Ok();
 }
 
-Result<v1::Mount> ToMount(const PodPaths& paths, const corev1::Pod& pod, const corev1::VolumeMount& from,
-                          const MountInputs& inputs) {
+// The agent alone fills these, so a name that is missing there is not made.
+bool IsWritable(const corev1::VolumeSource& source) { return source.has_hostpath() || source.has_emptydir(); }
+
+// Binds the part of the volume to a path of the pod's own, and answers that path.
+Result<std::string> PinSubPath(const std::string& volume_path, const corev1::Volume& volume,
+                               const std::string& sub_path, const corev1::VolumeMount& mount,
+                               const std::string& target) {
+  const MissingSubPath missing =
+      IsWritable(volume.volumesource()) ? MissingSubPath::kMakeDirectories : MissingSubPath::kFail;
+  const Result<Descriptor> source = OpenSubPath(volume_path, sub_path, missing);
+  if (!source) return source.error();
+  const SubPathMounts mounts =
+      mount.mountpropagation() == "Bidirectional" ? SubPathMounts::kShare : SubPathMounts::kReceive;
+  DAEMONSETD_RETURN_IF_ERROR(BindSubPath(*source, target, mounts));
+  return target;
+}
+
+// `index`: of `from` in the container's volumeMounts.
+Result<v1::Mount> ToMount(const PodPaths& paths, const corev1::Pod& pod, const corev1::Container& container,
+                          std::size_t index, const MountInputs& inputs) {
+  const corev1::VolumeMount& from = container.volumemounts(static_cast<int>(index));
   const corev1::Volume* volume = FindVolume(pod.spec(), from.name());
   if (volume == nullptr) return Error(ErrorKind::kInvalid, "the pod has no volume of that name");
   Result<std::string> host_path = VolumePath(paths, *volume);
@@ -71,7 +90,9 @@ Result<v1::Mount> ToMount(const PodPaths& paths, const corev1::Pod& pod, const c
     sub_path = *expanded;
   }
   if (!from.subpathexpr().empty() || !from.subpath().empty()) {
-    host_path = ResolveSubPath(*host_path, sub_path);
+    const Result<std::string> target = paths.SubPath(from.name(), container.name(), index);
+    if (!target) return target.error();
+    host_path = PinSubPath(*host_path, *volume, sub_path, from, *target);
     if (!host_path) return host_path.error();
   }
 
@@ -107,8 +128,9 @@ Result<std::vector<v1::Mount>> ContainerMounts(const Directories& directories, c
 
   std::vector<v1::Mount> mounts;
   bool has_hosts = false;
-  for (const corev1::VolumeMount& from : container.volumemounts()) {
-    Result<v1::Mount> mount = ToMount(*paths, pod, from, inputs);
+  for (int i = 0; i < container.volumemounts_size(); ++i) {
+    const corev1::VolumeMount& from = container.volumemounts(i);
+    Result<v1::Mount> mount = ToMount(*paths, pod, container, static_cast<std::size_t>(i), inputs);
     if (!mount) {
       return mount.error().WithContext(fmt::format("{}: volumeMount {} at {}", context, from.name(), from.mountpath()));
     }

@@ -20,7 +20,8 @@ struct MountInputs {
 };
 
 // Volume mounts in order, then /etc/hosts unless the container mounts something there itself, then the termination
-// message file (MakeContainerFiles made it). The pod's volumes must be set up. Blocks: subPaths are looked up and made.
+// message file (MakeContainerFiles made it). The pod's volumes must be set up. Blocks: subPaths are looked up anew and
+// bound inside the pod's directory (sub_path.h), so call it before each start of the container and not while it runs.
 Result<std::vector<::runtime::v1::Mount>> ContainerMounts(const Directories& directories, const corev1::Pod& pod,
                                                           const corev1::Container& container,
                                                           const MountInputs& inputs);
