@@ -1,5 +1,7 @@
 #include "agent/pods/volumes/container_mounts.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "agent/pods/volumes/sub_path.h"
@@ -24,6 +26,10 @@ Result<std::string> VolumePath(const PodPaths& paths, const corev1::Volume& volu
   if (volume.volumesource().has_hostpath()) return volume.volumesource().hostpath().path();
   if (volume.volumesource().has_emptydir()) return paths.EmptyDir(volume.name());
   return UnsupportedVolume(volume);
+}
+
+std::string ContainerPath(const corev1::VolumeMount& mount) {
+  return mount.mountpath().starts_with("/") ? mount.mountpath() : "/" + mount.mountpath();
 }
 
 Status SetPropagation(const corev1::VolumeMount& from, v1::Mount& to) {
@@ -74,31 +80,47 @@ Result<std::string> PinSubPath(const std::string& volume_path, const corev1::Vol
   return target;
 }
 
+// The runtime mounts the image, read-only, and finds the part of it by itself.
+Result<v1::Mount> ToImageMount(const corev1::VolumeMount& from, const std::string& sub_path,
+                               const MountInputs& inputs) {
+  const auto image = inputs.images.find(from.name());
+  if (image == inputs.images.end()) return Error(ErrorKind::kRetry, "the volume's image is not here yet");
+  v1::Mount mount;
+  *mount.mutable_image() = image->second;
+  mount.set_image_sub_path(sub_path);
+  mount.set_container_path(ContainerPath(from));
+  mount.set_readonly(true);
+  return mount;
+}
+
+Result<std::string> SubPathOf(const corev1::VolumeMount& from, const MountInputs& inputs) {
+  if (from.subpathexpr().empty()) return from.subpath();
+  const Result<std::string> expanded = ExpandStrictly(from.subpathexpr(), inputs.envs);
+  if (!expanded) return expanded.error().WithContext("subPathExpr");
+  return expanded;
+}
+
 // `index`: of `from` in the container's volumeMounts.
 Result<v1::Mount> ToMount(const PodPaths& paths, const corev1::Pod& pod, const corev1::Container& container,
                           std::size_t index, const MountInputs& inputs) {
   const corev1::VolumeMount& from = container.volumemounts(static_cast<int>(index));
   const corev1::Volume* volume = FindVolume(pod.spec(), from.name());
   if (volume == nullptr) return Error(ErrorKind::kInvalid, "the pod has no volume of that name");
+  const Result<std::string> sub_path = SubPathOf(from, inputs);
+  if (!sub_path) return sub_path.error();
+  if (volume->volumesource().has_image()) return ToImageMount(from, *sub_path, inputs);
   Result<std::string> host_path = VolumePath(paths, *volume);
   if (!host_path) return host_path.error();
-
-  std::string sub_path = from.subpath();
-  if (!from.subpathexpr().empty()) {
-    const Result<std::string> expanded = ExpandStrictly(from.subpathexpr(), inputs.envs);
-    if (!expanded) return expanded.error().WithContext("subPathExpr");
-    sub_path = *expanded;
-  }
   if (!from.subpathexpr().empty() || !from.subpath().empty()) {
     const Result<std::string> target = paths.SubPath(from.name(), container.name(), index);
     if (!target) return target.error();
-    host_path = PinSubPath(*host_path, *volume, sub_path, from, *target);
+    host_path = PinSubPath(*host_path, *volume, *sub_path, from, *target);
     if (!host_path) return host_path.error();
   }
 
   v1::Mount mount;
   mount.set_host_path(*host_path);
-  mount.set_container_path(from.mountpath().starts_with("/") ? from.mountpath() : "/" + from.mountpath());
+  mount.set_container_path(ContainerPath(from));
   mount.set_readonly(from.readonly());
   mount.set_selinux_relabel(volume->volumesource().has_emptydir());  // the node's own files keep their labels
   for (const std::string& option : from.bindmountoptions()) mount.add_mount_options(option);
@@ -116,6 +138,16 @@ v1::Mount FileMount(const std::string& host_path, const std::string& container_p
 }
 
 }  // namespace
+
+std::vector<const corev1::Volume*> ImageVolumes(const corev1::PodSpec& spec, const corev1::Container& container) {
+  std::vector<const corev1::Volume*> volumes;
+  for (const corev1::Volume& volume : spec.volumes()) {
+    const bool is_mounted = std::any_of(container.volumemounts().begin(), container.volumemounts().end(),
+                                        [&volume](const auto& mount) { return mount.name() == volume.name(); });
+    if (volume.volumesource().has_image() && is_mounted) volumes.push_back(&volume);
+  }
+  return volumes;
+}
 
 Result<std::vector<v1::Mount>> ContainerMounts(const Directories& directories, const corev1::Pod& pod,
                                                const corev1::Container& container, const MountInputs& inputs) {

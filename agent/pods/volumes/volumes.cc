@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "agent/pods/files.h"
+#include "agent/pods/user_namespaces.h"
 #include "agent/pods/volumes/empty_dir.h"
 #include "agent/pods/volumes/host_path.h"
 #include "agent/pods/volumes/mount_table.h"
@@ -36,6 +37,7 @@ std::set<std::string> MountedVolumes(const corev1::PodSpec& spec) {
 Status SetUpOne(const PodPaths& paths, const corev1::Pod& pod, const corev1::Volume& volume) {
   const corev1::VolumeSource& source = volume.volumesource();
   if (source.has_hostpath()) return PrepareHostPath(source.hostpath());
+  if (source.has_image()) return Ok();  // the runtime mounts it
   if (source.has_emptydir()) {
     const Result<std::string> path = paths.EmptyDir(volume.name());
     if (!path) return path.error();
@@ -45,7 +47,7 @@ Status SetUpOne(const PodPaths& paths, const corev1::Pod& pod, const corev1::Vol
 }
 
 enum class MountKind {
-  kTmpfs,           // an emptyDir of medium Memory
+  kMedium,          // of an emptyDir: Memory or HugePages
   kSubPath,         // bound by BindSubPath
   kBeneathSubPath,  // came along from the volume; goes with its subPath
   kForeign,
@@ -64,7 +66,8 @@ MountKind KindOf(const MountEntry& mount, const std::string& pod_directory) {
   if (sub_path == kSubPathDepth) return MountKind::kSubPath;
   if (sub_path && *sub_path > kSubPathDepth) return MountKind::kBeneathSubPath;
   const auto empty_dir = DepthBeneath(mount.path, fmt::format("{}/volumes/{}/", pod_directory, kEmptyDirPlugin));
-  return mount.file_system == "tmpfs" && empty_dir == 0 ? MountKind::kTmpfs : MountKind::kForeign;
+  const bool is_medium = mount.file_system == "tmpfs" || mount.file_system == "hugetlbfs";
+  return is_medium && empty_dir == 0 ? MountKind::kMedium : MountKind::kForeign;
 }
 
 Status Unmount(const MountEntry& mount, MountKind kind) {
@@ -94,6 +97,8 @@ Status SetUpVolumes(const Directories& directories, const corev1::Pod& pod) {
 
 Status TearDownVolumes(const Directories& directories, const std::string& pod_uid) {
   DAEMONSETD_RETURN_IF_ERROR(CheckPathComponent(pod_uid, "pod UID"));
+  // Before the pod's directory goes: after a crash in between, that still tells of a pod to take down.
+  DAEMONSETD_RETURN_IF_ERROR(ReleaseIds(directories, pod_uid));
   // The root may be behind a symbolic link; the pod's own directory never is, and one there is removed, not followed.
   const Result<std::string> root = RealPath(PodsDirectory(directories));
   if (!root && root.error().kind() == ErrorKind::kAbsent) return Ok();

@@ -26,6 +26,7 @@ class ContainerMountsTest : public TemporaryTree {
     const std::string text = R"(metadata { name: "pod" namespace: "ns" uid: "uid-1" } spec {
         volumes { name: "host" volumeSource { hostPath { path: ")" +
                              Path("host") + R"(" } } } volumes { name: "tmp" volumeSource { emptyDir { } } }
+        volumes { name: "models" volumeSource { image { reference: "example.org/models:1" } } }
         volumes { name: "secret" volumeSource { secret { secretName: "s" } } }
         containers { name: "main" )" +
                              container + " } }";
@@ -72,6 +73,20 @@ TEST_F(ContainerMountsTest, KnowRecursiveReadOnly) {
   EXPECT_TRUE(Mounts(mount + R"("Enabled" })", able)->front().recursive_read_only());
   EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "host" mountPath: "/h" recursiveReadOnly: "Enabled" })", able),
               HasSubstr("needs readOnly"));
+}
+
+TEST_F(ContainerMountsTest, LeaveImageVolumesToTheRuntime) {
+  const std::string mount = R"(volumeMounts { name: "models" mountPath: "/models" subPath: "small" })";
+  EXPECT_THAT(ErrorOf(mount), HasSubstr("volumeMount models at /models: the volume's image is not here yet"));
+  MountInputs inputs{.token = "0"};
+  inputs.images["models"].set_image("sha256:abc");
+  const auto mounts = Mounts(mount, inputs);
+  ASSERT_TRUE(mounts) << mounts.error().message();
+  EXPECT_EQ(mounts->front().image().image(), "sha256:abc");
+  EXPECT_EQ(mounts->front().image_sub_path(), "small");
+  EXPECT_EQ(mounts->front().container_path(), "/models");
+  EXPECT_EQ(mounts->front().host_path(), "");
+  EXPECT_TRUE(mounts->front().readonly());
 }
 
 TEST_F(ContainerMountsTest, NameTheMountThatFails) {
