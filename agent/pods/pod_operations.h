@@ -1,6 +1,8 @@
 // The actions of a pod plan, carried out. Each is safe to repeat and leaves the runtime view up to date.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 
 #include "agent/decide/pod_plan.h"
@@ -41,6 +43,14 @@ class PodOperations {
   Task<void> Refresh(std::string container_id, std::string sandbox_id);
   Task<void> RemoveFiles(std::vector<std::string> files);
   PodFacts Facts() const;
+  // The runtime's handler and the pod's user namespace: what InputsOf needs and only the file system or the
+  // configuration knows.
+  Task<Status> FindRuntime();
+  Task<PullOutcome> PullImage(std::string image, std::string policy, std::string container,
+                              cri::v1::PodSandboxConfig sandbox);
+  // The images of the image volumes that the container mounts, by volume name.
+  Task<PullOutcome> PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox,
+                                std::map<std::string, cri::v1::ImageSpec>& images);
   cri::SandboxInputs InputsOf(const PodPaths& paths) const;
   cri::v1::PodSandboxConfig SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const;
   std::string SandboxOf(const std::string& container_id) const;
@@ -49,6 +59,8 @@ class PodOperations {
   PodServices& services_;
   const PodIdentity& identity_;
   const corev1::Pod& pod_;
+  std::string runtime_handler_;                 // FindRuntime's
+  std::optional<cri::IdRange> user_namespace_;  // FindRuntime's
 };
 
 }  // namespace daemonsetd::pods
