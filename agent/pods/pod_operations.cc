@@ -83,6 +83,8 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   if (!paths) co_return Failed(paths.error(), "FailedCreatePodSandBox");
   const Status allowed = decide::CheckSysctls(pod_.spec(), services_.settings.allowed_unsafe_sysctls);
   if (!allowed) co_return Failed(allowed.error(), "SysctlForbidden");
+  const auto handler = decide::FindRuntimeHandler(pod_.spec(), services_.settings.runtime_classes);
+  if (!handler) co_return Failed(handler.error(), "FailedCreatePodSandBox");
   const Status runtime = co_await FindRuntime();
   if (!runtime) co_return Failed(runtime.error(), "FailedCreatePodSandBox");
   cri::SandboxInputs inputs = InputsOf(*paths);
@@ -117,8 +119,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   const Status runtime = co_await FindRuntime();
   if (!runtime) co_return Failed(runtime.error(), "CreateContainerConfigError");
   cri::v1::PodSandboxConfig sandbox = SandboxConfigOf(action.sandbox_id, *paths);
-  MountInputs mount_inputs;
-  const PullOutcome volumes = co_await PullVolumes(*spec, sandbox, mount_inputs.images);
+  const PullOutcome volumes = co_await PullVolumes(*spec, sandbox);
   if (!volumes.status) co_return Failed(volumes.status.error(), volumes.reason);
   const PullOutcome image = co_await PullImage(spec->image(), spec->imagepullpolicy(), spec->name(), sandbox);
   if (!image.status) co_return Failed(image.status.error(), image.reason);
@@ -145,6 +146,8 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
 
   auto process = MakeProcess(pod_, *spec, facts);
   if (!process) co_return Failed(process.error(), "CreateContainerConfigError");
+  MountInputs mount_inputs;
+  mount_inputs.images = volume_images_;
   mount_inputs.token = std::to_string(attempt);
   mount_inputs.envs = process->envs;
   mount_inputs.recursive_read_only = services_.features().Find(runtime_handler_).recursive_read_only;
@@ -284,9 +287,9 @@ PodFacts PodOperations::Facts() const {
 }
 
 Task<Status> PodOperations::FindRuntime() {
+  // A sandbox that is there has its handler, whatever became of the class since.
   const auto handler = decide::FindRuntimeHandler(pod_.spec(), services_.settings.runtime_classes);
-  if (!handler) co_return handler.error();
-  runtime_handler_ = *handler;
+  runtime_handler_ = handler ? *handler : "";
   const auto ids =
       co_await UserNamespaceOf(services_.blocking, services_.directories, pod_, services_.settings.user_namespace_ids);
   if (!ids) co_return ids.error();
@@ -305,8 +308,8 @@ Task<PullOutcome> PodOperations::PullImage(std::string image, std::string policy
   co_return co_await services_.images.Ensure(std::move(pull));
 }
 
-Task<PullOutcome> PodOperations::PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox,
-                                             std::map<std::string, cri::v1::ImageSpec>& images) {
+Task<PullOutcome> PodOperations::PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox) {
+  volume_images_.clear();
   for (const corev1::Volume* volume : ImageVolumes(pod_.spec(), container)) {
     const corev1::ImageVolumeSource& source = volume->volumesource().image();
     PullOutcome outcome = co_await PullImage(source.reference(), source.pullpolicy(), container.name(), sandbox);
@@ -314,7 +317,7 @@ Task<PullOutcome> PodOperations::PullVolumes(corev1::Container container, cri::v
       outcome.status = outcome.status.error().WithContext("volume " + volume->name());
       co_return outcome;
     }
-    cri::v1::ImageSpec& spec = images[volume->name()];
+    cri::v1::ImageSpec& spec = volume_images_[volume->name()];
     spec.set_image(outcome.image_ref);
     spec.set_user_specified_image(source.reference());
     spec.set_runtime_handler(runtime_handler_);

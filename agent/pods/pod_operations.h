@@ -48,9 +48,8 @@ class PodOperations {
   Task<Status> FindRuntime();
   Task<PullOutcome> PullImage(std::string image, std::string policy, std::string container,
                               cri::v1::PodSandboxConfig sandbox);
-  // The images of the image volumes that the container mounts, by volume name.
-  Task<PullOutcome> PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox,
-                                std::map<std::string, cri::v1::ImageSpec>& images);
+  // Fills volume_images_ for the image volumes that the container mounts.
+  Task<PullOutcome> PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox);
   cri::SandboxInputs InputsOf(const PodPaths& paths) const;
   cri::v1::PodSandboxConfig SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const;
   std::string SandboxOf(const std::string& container_id) const;
@@ -59,8 +58,9 @@ class PodOperations {
   PodServices& services_;
   const PodIdentity& identity_;
   const corev1::Pod& pod_;
-  std::string runtime_handler_;                 // FindRuntime's
-  std::optional<cri::IdRange> user_namespace_;  // FindRuntime's
+  std::string runtime_handler_;                              // FindRuntime's
+  std::optional<cri::IdRange> user_namespace_;               // FindRuntime's
+  std::map<std::string, cri::v1::ImageSpec> volume_images_;  // PullVolumes', by volume name
 };
 
 }  // namespace daemonsetd::pods
