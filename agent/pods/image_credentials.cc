@@ -124,8 +124,9 @@ Result<std::vector<ImageCredential>> ParseImageCredentials(std::string_view json
     }
     credentials.push_back(std::move(credential));
   }
-  std::stable_sort(credentials.begin(), credentials.end(), [](const ImageCredential& a, const ImageCredential& b) {
-    return a.host + a.path > b.host + b.path;
+  // The same place under two spellings: in the order of their users, so that every run tries the same first.
+  std::sort(credentials.begin(), credentials.end(), [](const ImageCredential& a, const ImageCredential& b) {
+    return std::pair(b.host + b.path, a.auth.username()) < std::pair(a.host + a.path, b.auth.username());
   });
   return credentials;
 }
