@@ -14,8 +14,15 @@
 #include "agent/base/result.h"
 #include "agent/model/kubernetes.h"
 #include "cri.pb.h"
+#include "cri/runtime_features.h"
 
 namespace daemonsetd::cri {
+
+// IDs of the node from `host_id` on, which are 0 and following in a pod's user namespace.
+struct IdRange {
+  std::uint32_t host_id = 0;
+  std::uint32_t length = 0;
+};
 
 // What the node decides about a sandbox.
 struct SandboxInputs {
@@ -28,6 +35,9 @@ struct SandboxInputs {
   std::string config_source;     // "file", "api"; empty: no annotation
   std::string config_seen;       // RFC 3339; empty: no annotation
   std::string config_hash;       // empty: no annotation
+  RuntimeFeatures features;
+  std::string runtime_handler;            // of the pod's RuntimeClass; "" without one
+  std::optional<IdRange> user_namespace;  // with hostUsers: false
 };
 
 // What the steps before creation found out about a container. Command and args are already expanded.
@@ -49,15 +59,23 @@ struct ContainerInputs {
   // Page sizes that the node offers, in bytes: those that the container does not ask for are limited to 0.
   std::vector<std::int64_t> huge_page_sizes;
   std::string seccomp_root = "/var/lib/kubelet/seccomp";  // where Localhost profiles are
+  std::optional<IdRange> user_namespace;                  // the sandbox's
   bool seccomp_default = false;  // RuntimeDefault instead of Unconfined where the pod says nothing
 };
 
-// The hostname inside the pod: hostnameOverride, or spec.hostname or the pod's name cut to 63 characters, as an FQDN
-// when setHostnameAsFQDN says so. Empty on the host network.
+// The names inside the pod (pkg/kubelet/kubelet_pods.go, GeneratePodHostNameAndDomain). Short: hostnameOverride, or
+// spec.hostname or the pod's name cut to 63 characters. Domain: "subdomain.namespace.svc.cluster.local", empty without
+// a subdomain and with hostnameOverride, which is the whole name. The hosts file has both, also where the kernel's
+// hostname is the short one.
+std::string ShortHostname(const corev1::Pod& pod);
+std::string PodDomain(const corev1::Pod& pod, const std::string& cluster_domain);
+
+// The kernel's hostname inside the pod: the short one, with its domain when setHostnameAsFQDN says so. Empty on the
+// host network: such a pod has the node's.
 std::string PodHostname(const corev1::Pod& pod, const std::string& cluster_domain);
 
-// Refuses what would otherwise be lost without a word. kUnsupported: hostUsers: false. kInvalid: an FQDN hostname
-// longer than the kernel's 64 characters, a Localhost profile that leaves its directory.
+// Refuses what would otherwise be lost without a word: what CheckFeatures refuses; an FQDN hostname longer than the
+// kernel's 64 characters, a Localhost profile that leaves its directory (kInvalid).
 Status CheckSupported(const corev1::Pod& pod, const SandboxInputs& inputs);
 
 // Who owns the pod is not written here: pods/pod_identity.h adds those annotations and reads them again.

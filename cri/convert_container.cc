@@ -84,6 +84,15 @@ void SetAnnotations(const corev1::Pod& pod, const corev1::Container& container, 
   if (container.ports_size() > 0) annotations[decide::kPortsAnnotation] = PortsText(container);
 }
 
+// In a user namespace files keep the owners that they have on the node. An image has no file system on the node yet.
+v1::Mount WithMappings(v1::Mount mount, const std::optional<IdRange>& user_namespace) {
+  if (user_namespace && !mount.has_image()) {
+    *mount.add_uidmappings() = ToIdMapping(*user_namespace);
+    *mount.add_gidmappings() = ToIdMapping(*user_namespace);
+  }
+  return mount;
+}
+
 // "SIGTERM" → SIGNAL_SIGTERM; an unset or unknown one leaves the choice to the image.
 v1::Signal ToSignal(const std::string& name) {
   v1::Signal signal = v1::Signal::SIGNAL_RUNTIME_DEFAULT;
@@ -108,7 +117,7 @@ v1::ContainerConfig ToContainerConfig(const corev1::Pod& pod, const corev1::Cont
     pair.set_key(env.name);
     pair.set_value(env.value);
   }
-  for (const v1::Mount& mount : inputs.mounts) *config.add_mounts() = mount;
+  for (const v1::Mount& mount : inputs.mounts) *config.add_mounts() = WithMappings(mount, inputs.user_namespace);
 
   auto& labels = *config.mutable_labels();
   labels[decide::kPodNameLabel] = pod.metadata().name();

@@ -17,12 +17,6 @@ namespace {
 constexpr std::size_t kMaxHostname = 63;
 constexpr std::size_t kMaxKernelHostname = 64;
 
-std::string Fqdn(const corev1::Pod& pod, const std::string& hostname, const std::string& cluster_domain) {
-  std::string name = fmt::format("{}.{}.{}.svc", hostname, pod.spec().subdomain(), pod.metadata().namespace_());
-  if (!cluster_domain.empty()) name += "." + cluster_domain;
-  return name;
-}
-
 bool HasPrivilegedContainer(const corev1::PodSpec& spec) {
   for (const corev1::Container& container : spec.containers()) {
     if (container.securitycontext().privileged()) return true;
@@ -96,9 +90,10 @@ void SetResources(const corev1::PodSpec& spec, std::int64_t node_memory, v1::Lin
   if (!overhead.empty()) *linux.mutable_overhead() = ToResources(overhead, overhead, node_memory);
 }
 
-void SetSecurityContext(const corev1::PodSpec& spec, v1::LinuxSandboxSecurityContext& to) {
+void SetSecurityContext(const corev1::PodSpec& spec, const std::optional<IdRange>& user_namespace,
+                        v1::LinuxSandboxSecurityContext& to) {
   const corev1::PodSecurityContext& from = spec.securitycontext();
-  *to.mutable_namespace_options() = ToNamespaceOption(spec);
+  *to.mutable_namespace_options() = ToNamespaceOption(spec, user_namespace);
   to.set_privileged(HasPrivilegedContainer(spec));
   if (from.has_runasuser()) to.mutable_run_as_user()->set_value(from.runasuser());
   // CRI takes no group without a user; the pause image has none of its own that would need one.
@@ -132,25 +127,35 @@ Status CheckProfiles(const SecurityContext& context, const std::string& field) {
 
 }  // namespace
 
-std::string PodHostname(const corev1::Pod& pod, const std::string& cluster_domain) {
+std::string ShortHostname(const corev1::Pod& pod) {
   const corev1::PodSpec& spec = pod.spec();
-  if (spec.hostnetwork()) return "";
   if (!spec.hostnameoverride().empty()) return spec.hostnameoverride();
   std::string hostname = spec.hostname().empty() ? pod.metadata().name() : spec.hostname();
   if (hostname.size() > kMaxHostname) {
     hostname.resize(kMaxHostname);
     while (!hostname.empty() && (hostname.back() == '-' || hostname.back() == '.')) hostname.pop_back();
   }
-  if (spec.sethostnameasfqdn() && !spec.subdomain().empty()) return Fqdn(pod, hostname, cluster_domain);
   return hostname;
+}
+
+std::string PodDomain(const corev1::Pod& pod, const std::string& cluster_domain) {
+  if (pod.spec().subdomain().empty() || !pod.spec().hostnameoverride().empty()) return "";
+  const std::string domain = fmt::format("{}.{}.svc", pod.spec().subdomain(), pod.metadata().namespace_());
+  return cluster_domain.empty() ? domain : domain + "." + cluster_domain;
+}
+
+std::string PodHostname(const corev1::Pod& pod, const std::string& cluster_domain) {
+  if (pod.spec().hostnetwork()) return "";
+  const std::string domain = PodDomain(pod, cluster_domain);
+  const bool full = pod.spec().sethostnameasfqdn() && !domain.empty();
+  return full ? ShortHostname(pod) + "." + domain : ShortHostname(pod);
 }
 
 Status CheckSupported(const corev1::Pod& pod, const SandboxInputs& inputs) {
   const corev1::PodSpec& spec = pod.spec();
-  if (spec.has_hostusers() && !spec.hostusers()) {
-    return Error(ErrorKind::kUnsupported,
-                 "spec.hostUsers: false asks for a user namespace, which is not supported yet; remove the field to run "
-                 "the pod in the node's user namespace");
+  DAEMONSETD_RETURN_IF_ERROR(CheckFeatures(spec, inputs.runtime_handler, inputs.features));
+  if (spec.has_hostusers() && !spec.hostusers() && !inputs.user_namespace) {
+    return Error(ErrorKind::kFatal, "spec.hostUsers: false, and the pod was given no IDs");
   }
   const std::string hostname = PodHostname(pod, inputs.cluster_domain);
   if (hostname.size() > kMaxKernelHostname) {
@@ -199,7 +204,7 @@ v1::PodSandboxConfig ToSandboxConfig(const corev1::Pod& pod, const SandboxInputs
 
   v1::LinuxPodSandboxConfig& linux = *config.mutable_linux();
   linux.set_cgroup_parent(inputs.cgroup_parent);
-  SetSecurityContext(spec, *linux.mutable_security_context());
+  SetSecurityContext(spec, inputs.user_namespace, *linux.mutable_security_context());
   for (const corev1::Sysctl& sysctl : spec.securitycontext().sysctls()) {
     (*linux.mutable_sysctls())[sysctl.name()] = sysctl.value();
   }

@@ -101,7 +101,7 @@ void SetUser(const corev1::PodSpec& spec, const corev1::Container& container, co
 
 }  // namespace
 
-v1::NamespaceOption ToNamespaceOption(const corev1::PodSpec& spec) {
+v1::NamespaceOption ToNamespaceOption(const corev1::PodSpec& spec, const std::optional<IdRange>& user_namespace) {
   v1::NamespaceOption namespaces;
   namespaces.set_network(spec.hostnetwork() ? v1::NamespaceMode::NODE : v1::NamespaceMode::POD);
   namespaces.set_ipc(spec.hostipc() ? v1::NamespaceMode::NODE : v1::NamespaceMode::POD);
@@ -110,7 +110,21 @@ v1::NamespaceOption ToNamespaceOption(const corev1::PodSpec& spec) {
   } else {
     namespaces.set_pid(spec.shareprocessnamespace() ? v1::NamespaceMode::POD : v1::NamespaceMode::CONTAINER);
   }
+  if (spec.has_hostusers()) {
+    v1::UserNamespace& users = *namespaces.mutable_userns_options();
+    users.set_mode(user_namespace ? v1::NamespaceMode::POD : v1::NamespaceMode::NODE);
+    if (user_namespace) *users.add_uids() = ToIdMapping(*user_namespace);
+    if (user_namespace) *users.add_gids() = ToIdMapping(*user_namespace);
+  }
   return namespaces;
+}
+
+v1::IDMapping ToIdMapping(const IdRange& range) {
+  v1::IDMapping mapping;
+  mapping.set_host_id(range.host_id);
+  mapping.set_container_id(0);
+  mapping.set_length(range.length);
+  return mapping;
 }
 
 v1::SELinuxOption ToSelinuxOption(const corev1::SELinuxOptions& options) {
@@ -147,7 +161,7 @@ v1::LinuxContainerSecurityContext ToContainerSecurityContext(const corev1::Pod& 
 
   SetUser(pod.spec(), container, inputs, to);
   SetGroups(pod_context, to);
-  *to.mutable_namespace_options() = ToNamespaceOption(pod.spec());
+  *to.mutable_namespace_options() = ToNamespaceOption(pod.spec(), inputs.user_namespace);
   to.set_privileged(from.privileged());
   to.set_readonly_rootfs(from.readonlyrootfilesystem());
   to.set_no_new_privs(from.has_allowprivilegeescalation() && !from.allowprivilegeescalation());

@@ -9,7 +9,9 @@
 namespace daemonsetd::cri {
 
 // Namespaces are the pod's alone.
-::runtime::v1::NamespaceOption ToNamespaceOption(const corev1::PodSpec& spec);
+::runtime::v1::NamespaceOption ToNamespaceOption(const corev1::PodSpec& spec,
+                                                 const std::optional<IdRange>& user_namespace);
+::runtime::v1::IDMapping ToIdMapping(const IdRange& range);
 ::runtime::v1::SELinuxOption ToSelinuxOption(const corev1::SELinuxOptions& options);
 // fsGroup, supplementalGroups and their policy; for both kinds of security context.
 template <class CriSecurityContext>

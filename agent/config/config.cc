@@ -49,7 +49,8 @@ void FillIn(Message& message, Origins& origins, const Surroundings& surroundings
   }
   for (const Key& key : Reference()) {
     if (!key.default_text.empty() && !IsSet(message, key.path)) SetScalar(message, key.path, key.default_text);
-    if (key.form == Form::kPath || key.form == Form::kSocketPath) {
+    const bool is_path = key.form == Form::kPath || key.form == Form::kSocketPath || key.form == Form::kOptionalPath;
+    if (is_path && IsSet(message, key.path)) {
       SetScalar(message, key.path, WithoutSpareSlashes(ScalarText(message, key.path)));
     }
   }

@@ -9,21 +9,24 @@
 namespace daemonsetd::config {
 
 enum class Form {
-  kNodeName,    // DNS-1123 subdomain
-  kLabels,      // map of label key to label value
-  kTaints,      // list of taints
-  kAddresses,   // list of IP addresses
-  kResources,   // map of resource name to quantity
-  kReserved,    // the same, cpu, memory and ephemeral-storage only
-  kCount,       // whole number within limits
-  kPath,        // absolute path
-  kSocketPath,  // absolute path that fits a Unix socket address
-  kEndpoint,    // unix:///path
-  kDuration,    // Go duration within limits
-  kChoice,      // one of a few words
-  kGroup,       // name of a user group, or ""
-  kDomain,      // DNS domain
-  kFlag,        // true or false
+  kNodeName,        // DNS-1123 subdomain
+  kLabels,          // map of label key to label value
+  kTaints,          // list of taints
+  kAddresses,       // list of IP addresses
+  kResources,       // map of resource name to quantity
+  kReserved,        // the same, cpu, memory and ephemeral-storage only
+  kCount,           // whole number within limits
+  kPath,            // absolute path
+  kOptionalPath,    // the same, or ""
+  kSocketPath,      // absolute path that fits a Unix socket address
+  kEndpoint,        // unix:///path
+  kDuration,        // Go duration within limits
+  kChoice,          // one of a few words
+  kGroup,           // name of a user group, or ""
+  kDomain,          // DNS domain
+  kSysctls,         // list of sysctl names and beginnings of names
+  kRuntimeClasses,  // list of RuntimeClasses
+  kFlag,            // true or false
 };
 
 enum class Change { kReloadable, kRestart };

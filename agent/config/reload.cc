@@ -15,6 +15,8 @@ bool IsScalar(Form form) {
     case Form::kTaints:
     case Form::kAddresses:
     case Form::kResources:
+    case Form::kRuntimeClasses:
+    case Form::kSysctls:
     case Form::kReserved: return false;
     default: return true;
   }

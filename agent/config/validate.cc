@@ -9,6 +9,7 @@
 
 #include "agent/base/duration.h"
 #include "agent/config/reference.h"
+#include "agent/decide/sysctls.h"
 #include "agent/model/names.h"
 #include "agent/model/quantity.h"
 
@@ -44,6 +45,9 @@ class Checker {
       case Form::kReserved:
         return CheckResources(key, key.path == "systemReserved" ? message_.systemreserved() : message_.kubereserved());
       case Form::kCount: return CheckCount(key);
+      case Form::kOptionalPath:
+        if (ScalarText(message_, key.path).empty()) return;
+        return CheckPath(key);
       case Form::kPath:
       case Form::kSocketPath: return CheckPath(key);
       case Form::kEndpoint: return CheckEndpoint(key);
@@ -51,6 +55,8 @@ class Checker {
       case Form::kChoice: return CheckChoice(key);
       case Form::kGroup: return CheckGroup(key);
       case Form::kDomain: return CheckDomain(key);
+      case Form::kSysctls: return CheckSysctls();
+      case Form::kRuntimeClasses: return CheckRuntimeClasses();
       case Form::kFlag: return;
     }
   }
@@ -143,11 +149,43 @@ class Checker {
       } else if (const std::string reason = model::CheckQualifiedName(name); !reason.empty()) {
         Add(path, fmt::format("\"{}\" is not a resource name: {}", name, reason));
       }
-      const Result<model::Quantity> quantity = model::Quantity::Parse(amount.string());
-      if (!quantity) {
-        Add(path, fmt::format("{}; write for example 500m, 2, 200Mi or 1Gi", quantity.error().message()));
-      } else if (quantity->Sign() < 0) {
-        Add(path, fmt::format("\"{}\" is negative; write 0 or more", amount.string()));
+      CheckQuantity(path, amount.string());
+    }
+  }
+
+  void CheckQuantity(const std::string& path, const std::string& text) {
+    const Result<model::Quantity> quantity = model::Quantity::Parse(text);
+    if (!quantity) {
+      Add(path, fmt::format("{}; write for example 500m, 2, 200Mi or 1Gi", quantity.error().message()));
+    } else if (quantity->Sign() < 0) {
+      Add(path, fmt::format("\"{}\" is negative; write 0 or more", text));
+    }
+  }
+
+  void CheckSysctls() {
+    for (int i = 0; i < message_.allowedunsafesysctls_size(); ++i) {
+      const std::string& pattern = message_.allowedunsafesysctls(i);
+      if (const std::string reason = decide::CheckSysctlPattern(pattern); !reason.empty()) {
+        Add(fmt::format("allowedUnsafeSysctls[{}]", i), fmt::format("\"{}\" can't be allowed: {}", pattern, reason));
+      }
+    }
+  }
+
+  void CheckRuntimeClasses() {
+    std::set<std::string> seen;
+    for (int i = 0; i < message_.runtimeclasses_size(); ++i) {
+      const auto& runtime_class = message_.runtimeclasses(i);
+      const std::string path = fmt::format("runtimeClasses[{}]", i);
+      if (const std::string reason = model::CheckDns1123Subdomain(runtime_class.name()); !reason.empty()) {
+        Add(path + ".name", fmt::format("\"{}\" is not the name of a RuntimeClass: {}", runtime_class.name(), reason));
+      } else if (!seen.insert(runtime_class.name()).second) {
+        Add(path + ".name", fmt::format("\"{}\" is listed twice; remove one", runtime_class.name()));
+      }
+      if (const std::string reason = model::CheckDns1123Label(runtime_class.handler()); !reason.empty()) {
+        Add(path + ".handler", fmt::format("\"{}\" is not the name of a handler: {}", runtime_class.handler(), reason));
+      }
+      for (const auto& [name, amount] : runtime_class.overhead()) {
+        CheckQuantity(fmt::format("{}.overhead[{}]", path, name), amount.string());
       }
     }
   }
@@ -255,6 +293,11 @@ class Checker {
   void CheckAcrossKeys() {
     CheckOrder("crashLoopBackOff.initial", "crashLoopBackOff.max");
     CheckOrder("runtimePollInterval", "runtimeIdlePollInterval");
+    if (message_.usernamespacefirstid() % 65536 != 0) {
+      Add("userNamespaceFirstID",
+          fmt::format("{} is not a multiple of 65536; write for example {}", message_.usernamespacefirstid(),
+                      message_.usernamespacefirstid() / 65536 * 65536 + 65536));
+    }
     std::map<std::string, std::string_view> owner;
     for (const std::string_view key :
          {"manifestDirectory", "podRoot", "stateDirectory", "logDirectory", "containerLogDirectory"}) {

@@ -20,7 +20,11 @@ struct NodeDns {
 // "nameserver", "search" (the last one counts) and "options" lines; anything else is left out.
 ::runtime::v1::DNSConfig ParseResolvConf(std::string_view text);
 
+// At most 3 servers, and 32 search domains of 253 characters each and 2048 together: the resolver reads no more.
 // Empty when neither the node nor the pod says anything: the runtime then gives the pod the node's file.
 ::runtime::v1::DNSConfig PodDns(const corev1::Pod& pod, const NodeDns& node);
+
+// What those limits cut off, in the words of the kubelet's Events of reason DNSConfigForming; empty: nothing.
+std::vector<std::string> PodDnsWarnings(const corev1::Pod& pod, const NodeDns& node);
 
 }  // namespace daemonsetd::decide

@@ -4,29 +4,11 @@
 
 #include <algorithm>
 
+#include "agent/base/utf8.h"
 #include "agent/model/yaml_scalar.h"
 
 namespace daemonsetd::model {
 namespace {
-
-// Length of the UTF-8 sequence that starts at `at`; 0 when it is broken.
-std::size_t Utf8Length(std::string_view text, std::size_t at) {
-  const auto byte = static_cast<unsigned char>(text[at]);
-  const std::size_t length = byte < 0x80                   ? 1
-                             : byte >= 0xC2 && byte < 0xE0 ? 2
-                             : byte >= 0xE0 && byte < 0xF0 ? 3
-                             : byte >= 0xF0 && byte < 0xF5 ? 4
-                                                           : 0;
-  if (length == 0 || at + length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((static_cast<unsigned char>(text[at + i]) & 0xC0) != 0x80) return 0;
-  }
-  if (length < 3) return length;
-  const auto second = static_cast<unsigned char>(text[at + 1]);
-  const bool broken = (byte == 0xE0 && second < 0xA0) || (byte == 0xED && second > 0x9F) ||
-                      (byte == 0xF0 && second < 0x90) || (byte == 0xF4 && second > 0x8F);
-  return broken ? 0 : length;
-}
 
 // JSON's double quotes are YAML's too.
 void AppendQuoted(std::string& out, std::string_view text) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <list>
 #include <string_view>
 #include <utility>
 
@@ -26,9 +27,11 @@ namespace v1 = ::runtime::v1;
 namespace {
 
 // Pulls with different credentials are different pulls. The digest keeps the credentials themselves out of the key.
-std::string KeyOf(const std::string& image, const std::optional<v1::AuthConfig>& auth) {
-  if (!auth) return image;
-  return fmt::format("{}#{:016x}", image, Fnv1a64(auth->SerializeAsString()));
+std::string KeyOf(const std::string& image, const std::vector<v1::AuthConfig>& auths) {
+  if (auths.empty()) return image;
+  std::string all;
+  for (const v1::AuthConfig& auth : auths) all += auth.SerializeAsString() + '\n';
+  return fmt::format("{}#{:016x}", image, Fnv1a64(all));
 }
 
 // CRI names this state only in some runtimes; containerd passes the Go error's text on.
@@ -61,6 +64,21 @@ PullOutcome Success(v1::Image image) {
 
 }  // namespace
 
+std::string RequesterName(const corev1::Pod& pod, std::string_view container) {
+  return fmt::format("{}/{}, container {}", pod.metadata().namespace_(), pod.metadata().name(), container);
+}
+
+std::string Describe(const PullState& state, MonoTime now) {
+  const std::string since = FormatDuration(std::chrono::floor<Seconds>(now - state.since));
+  switch (state.phase) {
+    case PullState::Phase::kPulling: return fmt::format("pulling image {}, {}", state.image, since);
+    case PullState::Phase::kQueued:
+      return fmt::format("waiting to pull image {}, {}: other pulls are under way", state.image, since);
+    case PullState::Phase::kBackOff: break;
+  }
+  return fmt::format("back-off pulling image {}, {}: {}", state.image, since, state.last_error);
+}
+
 struct ImagePuller::Pull {
   Pull(const async::Executor& executor, std::string pull_key, std::string pull_image, MonoTime now)
       : key(std::move(pull_key)),
@@ -72,17 +90,19 @@ struct ImagePuller::Pull {
   std::string image;
   MonoTime since;
   bool pulling = false;
-  int waiters = 0;
+  std::list<PullState::Waiter> waiters;
+  ImageCredentials::Answer credentials;
   std::optional<Status> result;
   asio::steady_timer finished;  // never expires; cancelled when `result` is there
 };
 
 ImagePuller::ImagePuller(async::Executor executor, async::Timeline& timeline, cri::Runtime& runtime,
-                         PullSettings settings)
+                         PullSettings settings, ImageCredentials* credentials)
     : executor_(executor),
       timeline_(timeline),
       runtime_(runtime),
       settings_(settings),
+      credentials_(credentials),
       places_(executor, std::max(settings.parallel, 1)),
       scope_(executor) {}
 
@@ -117,7 +137,9 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
                                                          request.image)));
   }
 
-  const std::string key = KeyOf(image, request.auth);
+  std::string repository = name->registry + "/" + name->repository;
+  ImageCredentials::Answer credentials = co_await Credentials(request.auths, std::move(repository));
+  const std::string key = KeyOf(image, credentials.auths);
   const auto failed = failures_.find(key);
   if (!pulls_.contains(key) && failed != failures_.end() && failed->second.backoff.Waiting(timeline_.mono())) {
     PullOutcome outcome = Fail(
@@ -127,8 +149,8 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
     co_return outcome;
   }
 
-  const std::shared_ptr<Pull> pull = Join(key, image, request);
-  co_await Wait(pull);
+  const std::shared_ptr<Pull> pull = Join(key, image, request, std::move(credentials));
+  co_await Wait(pull, std::move(request.requester));
   if (!*pull->result) {
     const Error& error = pull->result->error();
     const bool unavailable = IsRegistryUnavailable(error);
@@ -156,14 +178,14 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
 }
 
 std::shared_ptr<ImagePuller::Pull> ImagePuller::Join(const std::string& key, const std::string& image,
-                                                     const PullRequest& request) {
+                                                     const PullRequest& request, ImageCredentials::Answer credentials) {
   if (const auto present = pulls_.find(key); present != pulls_.end()) return present->second;
   const auto pull = std::make_shared<Pull>(executor_, key, image, timeline_.mono());
+  pull->credentials = std::move(credentials);
   pulls_.emplace(key, pull);
   v1::PullImageRequest call;
   call.mutable_image()->set_image(image);
   call.mutable_image()->set_user_specified_image(request.image);
-  if (request.auth) *call.mutable_auth() = *request.auth;
   *call.mutable_sandbox_config() = request.sandbox_config;
   // Cancelled by Stop() before or while it ran: its waiters must not wait for ever.
   const auto on_end = [this, pull] {
@@ -180,16 +202,45 @@ Task<void> ImagePuller::RunPull(std::shared_ptr<Pull> pull, v1::PullImageRequest
   pull->pulling = true;
   pull->since = timeline_.mono();
   log::Info("pulling image", {{"image", pull->image}});
-  const Result<std::string> answer = co_await runtime_.PullImage(std::move(request), settings_.pull_timeout);
+  const Status answer = co_await PullWithEach(pull, std::move(request));
   const std::string took = FormatDuration(timeline_.mono() - pull->since);
   if (answer) {
-    pull->result = Ok();
     log::Info("pulled image", {{"image", pull->image}, {"took", took}});
   } else {
-    pull->result = answer.error().WithContext("pulling image " + pull->image);
     log::Warning("cannot pull image", {{"image", pull->image}, {"took", took}, {"err", answer.error().message()}});
   }
+  pull->result = answer;
   Record(*pull);
+}
+
+// Which of several credentials opens the image only the registry knows. The last answer counts, and all of them share
+// the time of one pull.
+Task<Status> ImagePuller::PullWithEach(std::shared_ptr<Pull> pull, v1::PullImageRequest request) {
+  const ImageCredentials::Answer& credentials = pull->credentials;
+  const MonoTime deadline = pull->since + settings_.pull_timeout;
+  Status status = Ok();
+  for (std::size_t i = 0; i < std::max<std::size_t>(credentials.auths.size(), 1); ++i) {
+    if (!credentials.auths.empty()) *request.mutable_auth() = credentials.auths[i];
+    const Nanoseconds left = deadline - timeline_.mono();
+    if (i > 0 && left <= Nanoseconds::zero()) break;
+    v1::PullImageRequest attempt = request;
+    const Result<std::string> answer = co_await runtime_.PullImage(std::move(attempt), left);
+    if (answer) co_return Ok();
+    status = answer.error().WithContext("pulling image " + pull->image);
+    if (answer.error().kind() == ErrorKind::kCancelled) break;
+  }
+  if (!credentials.file) {
+    status = Error(status.error().kind(),
+                   fmt::format("{} ({})", status.error().message(), credentials.file.error().message()));
+  }
+  co_return status;
+}
+
+Task<ImageCredentials::Answer> ImagePuller::Credentials(std::vector<v1::AuthConfig> own, std::string repository) {
+  ImageCredentials::Answer answer;
+  if (credentials_ != nullptr) answer = co_await credentials_->Find(std::move(repository));
+  answer.auths.insert(answer.auths.begin(), own.begin(), own.end());
+  co_return answer;
 }
 
 void ImagePuller::Record(const Pull& pull) {
@@ -216,15 +267,17 @@ void ImagePuller::ForgetOldFailures() {
   });
 }
 
-Task<void> ImagePuller::Wait(std::shared_ptr<Pull> pull) {
-  struct Counted {
-    explicit Counted(int& counted) : count(counted) { ++count; }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-    ~Counted() { --count; }
-    int& count;
+Task<void> ImagePuller::Wait(std::shared_ptr<Pull> pull, std::string requester) {
+  struct Listed {
+    Listed(std::list<PullState::Waiter>& all, PullState::Waiter waiter)
+        : list(all), place(all.insert(all.end(), std::move(waiter))) {}
+    Listed(const Listed&) = delete;
+    Listed& operator=(const Listed&) = delete;
+    ~Listed() { list.erase(place); }
+    std::list<PullState::Waiter>& list;
+    std::list<PullState::Waiter>::iterator place;
   };
-  const Counted counted(pull->waiters);
+  const Listed listed(pull->waiters, {.requester = std::move(requester), .since = timeline_.mono()});
   while (!pull->result) {
     co_await pull->finished.async_wait(asio::as_tuple(asio::use_awaitable));
     const auto state = co_await asio::this_coro::cancellation_state;
@@ -232,6 +285,24 @@ Task<void> ImagePuller::Wait(std::shared_ptr<Pull> pull) {
       throw boost::system::system_error(asio::error::operation_aborted);
     }
   }
+}
+
+PullState ImagePuller::StateOf(const Pull& pull) {
+  return {.image = pull.image,
+          .phase = pull.pulling ? PullState::Phase::kPulling : PullState::Phase::kQueued,
+          .since = pull.since,
+          .waiters = {pull.waiters.begin(), pull.waiters.end()},
+          .last_error = {},
+          .retry_at = {}};
+}
+
+std::optional<PullState> ImagePuller::WaitingFor(std::string_view requester) const {
+  for (const auto& [key, pull] : pulls_) {
+    for (const PullState::Waiter& waiter : pull->waiters) {
+      if (waiter.requester == requester) return StateOf(*pull);
+    }
+  }
+  return std::nullopt;
 }
 
 std::vector<PullState> ImagePuller::States() const {
@@ -246,11 +317,10 @@ std::vector<PullState> ImagePuller::States() const {
   }
   for (const auto& [key, pull] : pulls_) {
     PullState& state = states[key];
-    state.image = pull->image;
-    state.phase = pull->pulling ? PullState::Phase::kPulling : PullState::Phase::kQueued;
-    state.since = pull->since;
-    state.waiters = pull->waiters;
-    state.retry_at.reset();
+    PullState now = StateOf(*pull);
+    now.failures = state.failures;
+    now.last_error = std::move(state.last_error);
+    state = std::move(now);
   }
   std::vector<PullState> sorted;
   for (auto& [key, state] : states) sorted.push_back(std::move(state));

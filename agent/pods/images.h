@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/async/semaphore.h"
@@ -14,6 +15,8 @@
 #include "agent/async/timeline.h"
 #include "agent/base/backoff.h"
 #include "agent/base/result.h"
+#include "agent/model/kubernetes.h"
+#include "agent/pods/image_credentials.h"
 #include "cri/runtime.h"
 
 namespace daemonsetd::pods {
@@ -28,10 +31,15 @@ struct PullSettings {
   bool always_if_reachable = false;
 };
 
+// "ns/pod, container main": who waits for a pull.
+std::string RequesterName(const corev1::Pod& pod, std::string_view container);
+
 struct PullRequest {
   std::string image;   // as the container names it
   std::string policy;  // "Always", "IfNotPresent", "Never"; empty: what API defaulting would choose
-  std::optional<cri::v1::AuthConfig> auth;
+  // The pod's own, tried in turn before those of the node's file.
+  std::vector<cri::v1::AuthConfig> auths;
+  std::string requester;                     // who waits, for people: "ns/pod, container main"
   cri::v1::PodSandboxConfig sandbox_config;  // passed on to the runtime
   int priority = 0;                          // a higher one goes first when pulls wait
 };
@@ -52,18 +60,27 @@ struct PullOutcome {
 struct PullState {
   std::string image;  // canonical
   enum class Phase { kQueued, kPulling, kBackOff } phase;
-  MonoTime since;                    // queued, started, or failed
-  int waiters = 0;                   // requests that share this pull
+  MonoTime since;  // queued, started, or failed
+  struct Waiter {
+    std::string requester;
+    MonoTime since;
+  };
+  std::vector<Waiter> waiters;       // requests that share this pull, the first one first
   int failures = 0;                  // in a row
   std::string last_error;            // empty before the first failure
   std::optional<MonoTime> retry_at;  // kBackOff
 };
 
+// "pulling image docker.io/library/busybox:1, 35s"; "waiting to pull image ..., 5s: other pulls are under way".
+// For the `waiting` message of a container.
+std::string Describe(const PullState& state, MonoTime now);
+
 // Everything on the loop thread.
 class ImagePuller {
  public:
-  // `runtime` and `timeline` must outlive the puller.
-  ImagePuller(async::Executor executor, async::Timeline& timeline, cri::Runtime& runtime, PullSettings settings);
+  // `runtime`, `timeline` and `credentials` must outlive the puller. Without credentials every pull is anonymous.
+  ImagePuller(async::Executor executor, async::Timeline& timeline, cri::Runtime& runtime, PullSettings settings,
+              ImageCredentials* credentials = nullptr);
   ~ImagePuller();
   ImagePuller(const ImagePuller&) = delete;
   ImagePuller& operator=(const ImagePuller&) = delete;
@@ -75,6 +92,8 @@ class ImagePuller {
 
   // Sorted by image.
   std::vector<PullState> States() const;
+  // The pull that `requester` waits for now.
+  std::optional<PullState> WaitingFor(std::string_view requester) const;
 
   // Cancels the pulls and waits for them. Before destruction.
   Task<void> Stop();
@@ -94,9 +113,13 @@ class ImagePuller {
   };
 
   Task<Present> Look(std::string image);
+  Task<ImageCredentials::Answer> Credentials(std::vector<cri::v1::AuthConfig> own, std::string repository);
   Task<void> RunPull(std::shared_ptr<Pull> pull, cri::v1::PullImageRequest request, int priority);
-  Task<void> Wait(std::shared_ptr<Pull> pull);
-  std::shared_ptr<Pull> Join(const std::string& key, const std::string& image, const PullRequest& request);
+  Task<Status> PullWithEach(std::shared_ptr<Pull> pull, cri::v1::PullImageRequest request);
+  Task<void> Wait(std::shared_ptr<Pull> pull, std::string requester);
+  std::shared_ptr<Pull> Join(const std::string& key, const std::string& image, const PullRequest& request,
+                             ImageCredentials::Answer credentials);
+  static PullState StateOf(const Pull& pull);
   void Record(const Pull& pull);
   void ForgetOldFailures();
 
@@ -104,6 +127,7 @@ class ImagePuller {
   async::Timeline& timeline_;
   cri::Runtime& runtime_;
   PullSettings settings_;
+  ImageCredentials* credentials_;
   async::Semaphore places_;
   async::TaskScope scope_;
   std::map<std::string, std::shared_ptr<Pull>> pulls_;  // by image and credentials

@@ -58,6 +58,12 @@ Result<std::string> PodPaths::EmptyDir(std::string_view volume) const {
   return fmt::format("{}/{}/{}", volumes_directory(), kEmptyDirPlugin, volume);
 }
 
+Result<std::string> PodPaths::SubPath(std::string_view volume, std::string_view container, std::size_t index) const {
+  DAEMONSETD_RETURN_IF_ERROR(CheckPathComponent(volume, "volume name"));
+  DAEMONSETD_RETURN_IF_ERROR(CheckPathComponent(container, "container name"));
+  return fmt::format("{}/{}/{}/{}/{}", pod_directory_, kSubPaths, volume, container, index);
+}
+
 Result<std::string> PodPaths::ContainerDirectory(std::string_view container) const {
   DAEMONSETD_RETURN_IF_ERROR(CheckPathComponent(container, "container name"));
   return fmt::format("{}/containers/{}", pod_directory_, container);

@@ -5,13 +5,15 @@
 //     pods/<uid>/
 //       etc-hosts                                       mounted at /etc/hosts
 //       volumes/kubernetes.io~empty-dir/<volume>/       emptyDir; a tmpfs mount when its medium is Memory
-//       containers/<container>/<token>                  termination message; the token is the attempt number
+//       volume-subpaths/<volume>/<container>/<index>    subPath of the container's volumeMount of that index, bound
+//       here containers/<container>/<token>                  termination message; the token is the attempt number
 //   <log_root>/                                         /var/log/pods
 //     <namespace>_<pod>_<uid>/<container>/<attempt>.log
 //   <container_log_dir>/                                /var/log/containers
 //     <pod>_<namespace>_<container>-<container ID>.log  symlink to the log
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -49,6 +51,7 @@ class PodPaths {
   std::string etc_hosts() const { return pod_directory_ + "/etc-hosts"; }
 
   Result<std::string> EmptyDir(std::string_view volume) const;
+  Result<std::string> SubPath(std::string_view volume, std::string_view container, std::size_t index) const;
   Result<std::string> ContainerDirectory(std::string_view container) const;
   Result<std::string> TerminationLog(std::string_view container, std::string_view token) const;
   Result<std::string> ContainerLogDirectory(std::string_view container) const;
@@ -68,6 +71,7 @@ class PodPaths {
 };
 
 inline constexpr std::string_view kEmptyDirPlugin = "kubernetes.io~empty-dir";
+inline constexpr std::string_view kSubPaths = "volume-subpaths";
 inline constexpr std::size_t kMaxFileName = 255;
 
 }  // namespace daemonsetd::pods

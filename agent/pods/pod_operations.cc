@@ -6,6 +6,8 @@
 
 #include "agent/base/log.h"
 #include "agent/decide/pod_spec.h"
+#include "agent/decide/runtime_class.h"
+#include "agent/decide/sysctls.h"
 #include "agent/pods/env.h"
 #include "agent/pods/hosts_file.h"
 #include "agent/pods/log_links.h"
@@ -37,11 +39,6 @@ struct ContainerFiles {
     return WriteHostsFile(pod, paths.etc_hosts(), pod_ips, hostname, domain);
   }
 };
-
-std::string DomainOf(const corev1::Pod& pod, const std::string& cluster_domain) {
-  if (pod.spec().subdomain().empty()) return {};
-  return fmt::format("{}.{}.svc.{}", pod.spec().subdomain(), pod.metadata().namespace_(), cluster_domain);
-}
 
 }  // namespace
 
@@ -84,6 +81,12 @@ Task<Outcome> PodOperations::SetUp() {
 Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "FailedCreatePodSandBox");
+  const Status allowed = decide::CheckSysctls(pod_.spec(), services_.settings.allowed_unsafe_sysctls);
+  if (!allowed) co_return Failed(allowed.error(), "SysctlForbidden");
+  const auto handler = decide::FindRuntimeHandler(pod_.spec(), services_.settings.runtime_classes);
+  if (!handler) co_return Failed(handler.error(), "FailedCreatePodSandBox");
+  const Status runtime = co_await FindRuntime();
+  if (!runtime) co_return Failed(runtime.error(), "FailedCreatePodSandBox");
   cri::SandboxInputs inputs = InputsOf(*paths);
   inputs.attempt = action.attempt;
   if (const Status supported = cri::CheckSupported(pod_, inputs); !supported) {
@@ -91,6 +94,7 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   }
   cri::v1::RunPodSandboxRequest request;
   *request.mutable_config() = cri::ToSandboxConfig(pod_, inputs);
+  request.set_runtime_handler(inputs.runtime_handler);
   WriteIdentity(identity_, *request.mutable_config());
 
   async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
@@ -112,12 +116,12 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "CreateContainerConfigError");
 
-  PullRequest pull;
-  pull.image = spec->image();
-  pull.policy = spec->imagepullpolicy();
-  pull.priority = pod_.spec().priority();
-  pull.sandbox_config = SandboxConfigOf(action.sandbox_id, *paths);
-  const PullOutcome image = co_await services_.images.Ensure(std::move(pull));
+  const Status runtime = co_await FindRuntime();
+  if (!runtime) co_return Failed(runtime.error(), "CreateContainerConfigError");
+  cri::v1::PodSandboxConfig sandbox = SandboxConfigOf(action.sandbox_id, *paths);
+  const PullOutcome volumes = co_await PullVolumes(*spec, sandbox);
+  if (!volumes.status) co_return Failed(volumes.status.error(), volumes.reason);
+  const PullOutcome image = co_await PullImage(spec->image(), spec->imagepullpolicy(), spec->name(), sandbox);
   if (!image.status) co_return Failed(image.status.error(), image.reason);
   events_.Pulled(action.name, spec->image(), image);
   if (const Status user = cri::CheckRunAsNonRoot(pod_, *spec, image.image); !user) {
@@ -135,8 +139,8 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
                        .container = *spec,
                        .token = std::to_string(attempt),
                        .pod_ips = facts.pod_ips,
-                       .hostname = cri::PodHostname(pod_, services_.settings.cluster_domain),
-                       .domain = DomainOf(pod_, services_.settings.cluster_domain)};
+                       .hostname = cri::ShortHostname(pod_),
+                       .domain = cri::PodDomain(pod_, services_.settings.cluster_domain)};
   std::function<Status()> make_files = std::move(files);
   const Status made = co_await services_.blocking.Run(std::move(make_files));
   if (!made) co_return Failed(made.error(), "CreateContainerConfigError");
@@ -144,8 +148,10 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   auto process = MakeProcess(pod_, *spec, facts);
   if (!process) co_return Failed(process.error(), "CreateContainerConfigError");
   MountInputs mount_inputs;
+  mount_inputs.images = volume_images_;
   mount_inputs.token = std::to_string(attempt);
   mount_inputs.envs = process->envs;
+  mount_inputs.recursive_read_only = services_.features().Find(runtime_handler_).recursive_read_only;
   auto mounts = co_await services_.volumes.Mounts(pod_, *spec, std::move(mount_inputs));
   if (!mounts) co_return Failed(mounts.error(), "CreateContainerConfigError");
 
@@ -159,6 +165,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   inputs.command = std::move(process->command);
   inputs.args = std::move(process->args);
   inputs.mounts = std::move(*mounts);
+  inputs.user_namespace = user_namespace_;
   inputs.node_memory = services_.settings.node_memory;
   inputs.seccomp_root = services_.settings.seccomp_root;
   inputs.seccomp_default = services_.settings.seccomp_default;
@@ -169,7 +176,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   cri::v1::CreateContainerRequest request;
   request.set_pod_sandbox_id(action.sandbox_id);
   *request.mutable_config() = cri::ToContainerConfig(pod_, *spec, attempt, inputs);
-  *request.mutable_sandbox_config() = SandboxConfigOf(action.sandbox_id, *paths);
+  *request.mutable_sandbox_config() = std::move(sandbox);
 
   async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
   co_await async::kDeafToCancellation;
@@ -308,6 +315,45 @@ PodFacts PodOperations::Facts() const {
   return facts;
 }
 
+Task<Status> PodOperations::FindRuntime() {
+  // A sandbox that is there has its handler, whatever became of the class since.
+  const auto handler = decide::FindRuntimeHandler(pod_.spec(), services_.settings.runtime_classes);
+  runtime_handler_ = handler ? *handler : "";
+  const auto ids =
+      co_await UserNamespaceOf(services_.blocking, services_.directories, pod_, services_.settings.user_namespace_ids);
+  if (!ids) co_return ids.error();
+  user_namespace_ = *ids;
+  co_return Ok();
+}
+
+Task<PullOutcome> PodOperations::PullImage(std::string image, std::string policy, std::string container,
+                                           cri::v1::PodSandboxConfig sandbox) {
+  PullRequest pull;
+  pull.image = std::move(image);
+  pull.policy = std::move(policy);
+  pull.priority = pod_.spec().priority();
+  pull.requester = RequesterName(pod_, container);
+  pull.sandbox_config = std::move(sandbox);
+  co_return co_await services_.images.Ensure(std::move(pull));
+}
+
+Task<PullOutcome> PodOperations::PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox) {
+  volume_images_.clear();
+  for (const corev1::Volume* volume : ImageVolumes(pod_.spec(), container)) {
+    const corev1::ImageVolumeSource& source = volume->volumesource().image();
+    PullOutcome outcome = co_await PullImage(source.reference(), source.pullpolicy(), container.name(), sandbox);
+    if (!outcome.status) {
+      outcome.status = outcome.status.error().WithContext("volume " + volume->name());
+      co_return outcome;
+    }
+    cri::v1::ImageSpec& spec = volume_images_[volume->name()];
+    spec.set_image(outcome.image_ref);
+    spec.set_user_specified_image(source.reference());
+    spec.set_runtime_handler(runtime_handler_);
+  }
+  co_return PullOutcome();
+}
+
 cri::SandboxInputs PodOperations::InputsOf(const PodPaths& paths) const {
   cri::SandboxInputs inputs;
   inputs.log_directory = paths.log_directory();
@@ -316,6 +362,9 @@ cri::SandboxInputs PodOperations::InputsOf(const PodPaths& paths) const {
   inputs.cgroup_parent = services_.settings.cgroup_root;
   inputs.node_memory = services_.settings.node_memory;
   inputs.config_source = "file";
+  inputs.features = services_.features();
+  inputs.runtime_handler = runtime_handler_;
+  inputs.user_namespace = user_namespace_;
   return inputs;
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "agent/decide/pod_plan.h"
@@ -52,6 +54,13 @@ class PodOperations {
   Task<void> Refresh(std::string container_id, std::string sandbox_id);
   Task<void> RemoveFiles(std::vector<std::string> files);
   PodFacts Facts() const;
+  // The runtime's handler and the pod's user namespace: what InputsOf needs and only the file system or the
+  // configuration knows.
+  Task<Status> FindRuntime();
+  Task<PullOutcome> PullImage(std::string image, std::string policy, std::string container,
+                              cri::v1::PodSandboxConfig sandbox);
+  // Fills volume_images_ for the image volumes that the container mounts.
+  Task<PullOutcome> PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox);
   cri::SandboxInputs InputsOf(const PodPaths& paths) const;
   cri::v1::PodSandboxConfig SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const;
   std::string SandboxOf(const std::string& container_id) const;
@@ -63,6 +72,9 @@ class PodOperations {
   CreatedHandler on_created_;
   PodEvents events_;
   ContainerStops stops_;
+  std::string runtime_handler_;                              // FindRuntime's
+  std::optional<cri::IdRange> user_namespace_;               // FindRuntime's
+  std::map<std::string, cri::v1::ImageSpec> volume_images_;  // PullVolumes', by volume name
 };
 
 }  // namespace daemonsetd::pods

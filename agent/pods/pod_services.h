@@ -10,12 +10,15 @@
 #include "agent/async/timeline.h"
 #include "agent/decide/dns.h"
 #include "agent/decide/pod_plan.h"
+#include "agent/decide/runtime_class.h"
 #include "agent/pods/event_log.h"
 #include "agent/pods/images.h"
 #include "agent/pods/paths.h"
 #include "agent/pods/runtime_view.h"
+#include "agent/pods/user_namespaces.h"
 #include "agent/pods/volumes/volumes.h"
 #include "cri/runtime.h"
+#include "cri/runtime_features.h"
 
 namespace daemonsetd::pods {
 
@@ -29,6 +32,9 @@ struct PodSettings {
   std::string seccomp_root;  // of Localhost profiles
   bool seccomp_default = false;
   std::int64_t node_memory = 0;  // bytes
+  decide::RuntimeClasses runtime_classes;
+  std::vector<std::string> allowed_unsafe_sysctls;
+  IdPool user_namespace_ids;
 };
 
 struct PodServices {
@@ -49,6 +55,8 @@ struct PodServices {
   // The node as it is now: allocatable for the downward API, addresses for host network pods.
   std::function<const corev1::Node&()> node;
   std::function<std::vector<std::string>()> host_ips;
+  // What the runtime said when it connected; nothing is known to work before.
+  std::function<cri::RuntimeFeatures()> features = [] { return cri::RuntimeFeatures(); };
 };
 
 }  // namespace daemonsetd::pods

@@ -1,5 +1,7 @@
 #include "agent/pods/volumes/container_mounts.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "agent/pods/volumes/sub_path.h"
@@ -24,6 +26,10 @@ Result<std::string> VolumePath(const PodPaths& paths, const corev1::Volume& volu
   if (volume.volumesource().has_hostpath()) return volume.volumesource().hostpath().path();
   if (volume.volumesource().has_emptydir()) return paths.EmptyDir(volume.name());
   return UnsupportedVolume(volume);
+}
+
+std::string ContainerPath(const corev1::VolumeMount& mount) {
+  return mount.mountpath().starts_with("/") ? mount.mountpath() : "/" + mount.mountpath();
 }
 
 Status SetPropagation(const corev1::VolumeMount& from, v1::Mount& to) {
@@ -57,27 +63,64 @@ Status SetRecursiveReadOnly(const corev1::VolumeMount& from, bool available, v1:
   return Ok();
 }
 
-Result<v1::Mount> ToMount(const PodPaths& paths, const corev1::Pod& pod, const corev1::VolumeMount& from,
-                          const MountInputs& inputs) {
+// The agent alone fills these, so a name that is missing there is not made.
+bool IsWritable(const corev1::VolumeSource& source) { return source.has_hostpath() || source.has_emptydir(); }
+
+// Binds the part of the volume to a path of the pod's own, and answers that path.
+Result<std::string> PinSubPath(const std::string& volume_path, const corev1::Volume& volume,
+                               const std::string& sub_path, const corev1::VolumeMount& mount,
+                               const std::string& target) {
+  const MissingSubPath missing =
+      IsWritable(volume.volumesource()) ? MissingSubPath::kMakeDirectories : MissingSubPath::kFail;
+  const Result<Descriptor> source = OpenSubPath(volume_path, sub_path, missing);
+  if (!source) return source.error();
+  const SubPathMounts mounts =
+      mount.mountpropagation() == "Bidirectional" ? SubPathMounts::kShare : SubPathMounts::kReceive;
+  DAEMONSETD_RETURN_IF_ERROR(BindSubPath(*source, target, mounts));
+  return target;
+}
+
+// The runtime mounts the image, read-only, and finds the part of it by itself.
+Result<v1::Mount> ToImageMount(const corev1::VolumeMount& from, const std::string& sub_path,
+                               const MountInputs& inputs) {
+  const auto image = inputs.images.find(from.name());
+  if (image == inputs.images.end()) return Error(ErrorKind::kRetry, "the volume's image is not here yet");
+  v1::Mount mount;
+  *mount.mutable_image() = image->second;
+  mount.set_image_sub_path(sub_path);
+  mount.set_container_path(ContainerPath(from));
+  mount.set_readonly(true);
+  return mount;
+}
+
+Result<std::string> SubPathOf(const corev1::VolumeMount& from, const MountInputs& inputs) {
+  if (from.subpathexpr().empty()) return from.subpath();
+  const Result<std::string> expanded = ExpandStrictly(from.subpathexpr(), inputs.envs);
+  if (!expanded) return expanded.error().WithContext("subPathExpr");
+  return expanded;
+}
+
+// `index`: of `from` in the container's volumeMounts.
+Result<v1::Mount> ToMount(const PodPaths& paths, const corev1::Pod& pod, const corev1::Container& container,
+                          std::size_t index, const MountInputs& inputs) {
+  const corev1::VolumeMount& from = container.volumemounts(static_cast<int>(index));
   const corev1::Volume* volume = FindVolume(pod.spec(), from.name());
   if (volume == nullptr) return Error(ErrorKind::kInvalid, "the pod has no volume of that name");
+  const Result<std::string> sub_path = SubPathOf(from, inputs);
+  if (!sub_path) return sub_path.error();
+  if (volume->volumesource().has_image()) return ToImageMount(from, *sub_path, inputs);
   Result<std::string> host_path = VolumePath(paths, *volume);
   if (!host_path) return host_path.error();
-
-  std::string sub_path = from.subpath();
-  if (!from.subpathexpr().empty()) {
-    const Result<std::string> expanded = ExpandStrictly(from.subpathexpr(), inputs.envs);
-    if (!expanded) return expanded.error().WithContext("subPathExpr");
-    sub_path = *expanded;
-  }
   if (!from.subpathexpr().empty() || !from.subpath().empty()) {
-    host_path = ResolveSubPath(*host_path, sub_path);
+    const Result<std::string> target = paths.SubPath(from.name(), container.name(), index);
+    if (!target) return target.error();
+    host_path = PinSubPath(*host_path, *volume, *sub_path, from, *target);
     if (!host_path) return host_path.error();
   }
 
   v1::Mount mount;
   mount.set_host_path(*host_path);
-  mount.set_container_path(from.mountpath().starts_with("/") ? from.mountpath() : "/" + from.mountpath());
+  mount.set_container_path(ContainerPath(from));
   mount.set_readonly(from.readonly());
   mount.set_selinux_relabel(volume->volumesource().has_emptydir());  // the node's own files keep their labels
   for (const std::string& option : from.bindmountoptions()) mount.add_mount_options(option);
@@ -96,6 +139,16 @@ v1::Mount FileMount(const std::string& host_path, const std::string& container_p
 
 }  // namespace
 
+std::vector<const corev1::Volume*> ImageVolumes(const corev1::PodSpec& spec, const corev1::Container& container) {
+  std::vector<const corev1::Volume*> volumes;
+  for (const corev1::Volume& volume : spec.volumes()) {
+    const bool is_mounted = std::any_of(container.volumemounts().begin(), container.volumemounts().end(),
+                                        [&volume](const auto& mount) { return mount.name() == volume.name(); });
+    if (volume.volumesource().has_image() && is_mounted) volumes.push_back(&volume);
+  }
+  return volumes;
+}
+
 Result<std::vector<v1::Mount>> ContainerMounts(const Directories& directories, const corev1::Pod& pod,
                                                const corev1::Container& container, const MountInputs& inputs) {
   const std::string context = fmt::format("container {}", container.name());
@@ -107,8 +160,9 @@ Result<std::vector<v1::Mount>> ContainerMounts(const Directories& directories, c
 
   std::vector<v1::Mount> mounts;
   bool has_hosts = false;
-  for (const corev1::VolumeMount& from : container.volumemounts()) {
-    Result<v1::Mount> mount = ToMount(*paths, pod, from, inputs);
+  for (int i = 0; i < container.volumemounts_size(); ++i) {
+    const corev1::VolumeMount& from = container.volumemounts(i);
+    Result<v1::Mount> mount = ToMount(*paths, pod, container, static_cast<std::size_t>(i), inputs);
     if (!mount) {
       return mount.error().WithContext(fmt::format("{}: volumeMount {} at {}", context, from.name(), from.mountpath()));
     }

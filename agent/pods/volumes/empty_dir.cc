@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -18,6 +20,11 @@
 namespace daemonsetd::pods {
 namespace {
 
+constexpr std::string_view kMemoryMedium = "Memory";
+constexpr std::string_view kHugePagesMedium = "HugePages";
+constexpr std::string_view kHugePagesPrefix = "HugePages-";
+constexpr std::string_view kHugePagesResource = "hugepages-";
+
 bool EveryContainerHasMemoryLimit(const corev1::PodSpec& spec) {
   if (spec.resources().limits().contains("memory")) return true;
   return std::all_of(spec.containers().begin(), spec.containers().end(), [](const corev1::Container& container) {
@@ -25,19 +32,29 @@ bool EveryContainerHasMemoryLimit(const corev1::PodSpec& spec) {
   });
 }
 
-Status MountTmpfs(const std::string& path, std::int64_t size) {
+// Unless it is mounted already. Options are the file system's own.
+Status MountOnce(const std::string& path, const char* file_system, const std::string& options) {
   const Result<std::string> real = RealPath(path);
   if (!real) return real.error();
   const Result<std::vector<MountEntry>> mounts = MountsBeneath(*real);
   if (!mounts) return mounts.error();
   for (const MountEntry& mount : *mounts) {
-    if (mount.path == *real && mount.file_system == "tmpfs") return Ok();
+    if (mount.path == *real && mount.file_system == file_system) return Ok();
   }
-  const std::string options = size > 0 ? fmt::format("size={}", size) : std::string();
-  if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
-    return SystemError("mount tmpfs at " + path, errno);
+  if (::mount(file_system, path.c_str(), file_system, MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+    return SystemError(fmt::format("mount {} ({}) at {}", file_system, options, path), errno);
   }
   return Ok();
+}
+
+Status MountMedium(const corev1::PodSpec& spec, const corev1::EmptyDirVolumeSource& source, const std::string& path) {
+  if (source.medium() == kMemoryMedium) {
+    const std::int64_t size = TmpfsSize(spec, source);
+    return MountOnce(path, "tmpfs", size > 0 ? fmt::format("size={}", size) : std::string());
+  }
+  const Result<std::int64_t> page = HugePageSize(spec, source);
+  if (!page) return page.error();
+  return MountOnce(path, "hugetlbfs", fmt::format("pagesize={}", *page));
 }
 
 Status SetOwnership(const corev1::PodSpec& spec, const corev1::EmptyDirVolumeSource& source, const std::string& path) {
@@ -66,15 +83,36 @@ std::int64_t TmpfsSize(const corev1::PodSpec& spec, const corev1::EmptyDirVolume
   return std::max<std::int64_t>(size, 0);
 }
 
+Result<std::int64_t> HugePageSize(const corev1::PodSpec& spec, const corev1::EmptyDirVolumeSource& source) {
+  std::set<std::int64_t> sizes;
+  for (const auto& [name, quantity] : decide::PodRequests(spec)) {
+    if (!name.starts_with(kHugePagesResource)) continue;
+    const Result<model::Quantity> size = model::Quantity::Parse(name.substr(kHugePagesResource.size()));
+    if (size && size->Value() > 0) sizes.insert(size->Value());
+  }
+  if (source.medium() == kHugePagesMedium) {
+    if (sizes.size() == 1) return *sizes.begin();
+    return Error(ErrorKind::kInvalid,
+                 fmt::format("emptyDir medium HugePages: the pod requests {} sizes of huge pages and the volume needs "
+                             "one; name it: HugePages-<size>",
+                             sizes.size()));
+  }
+  const Result<model::Quantity> named = model::Quantity::Parse(source.medium().substr(kHugePagesPrefix.size()));
+  if (!named || named->Value() <= 0 || !sizes.contains(named->Value())) {
+    return Error(ErrorKind::kInvalid,
+                 fmt::format("emptyDir medium {}: no container requests hugepages of that size", source.medium()));
+  }
+  return named->Value();
+}
+
 Status PrepareEmptyDir(const corev1::PodSpec& spec, const corev1::EmptyDirVolumeSource& source,
                        const std::string& path) {
-  if (source.medium().starts_with("HugePages")) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("emptyDir medium {} is not supported yet; use Memory or leave it empty", source.medium()));
-  }
-  if (!source.medium().empty() && source.medium() != "Memory") {
-    return Error(ErrorKind::kInvalid,
-                 fmt::format("emptyDir medium \"{}\" is unknown; use Memory or leave it empty", source.medium()));
+  const bool is_known = source.medium().empty() || source.medium() == kMemoryMedium ||
+                        source.medium() == kHugePagesMedium || source.medium().starts_with(kHugePagesPrefix);
+  if (!is_known) {
+    return Error(ErrorKind::kInvalid, fmt::format("emptyDir medium \"{}\" is unknown; use Memory, HugePages or "
+                                                  "HugePages-<size>, or leave it empty",
+                                                  source.medium()));
   }
   DAEMONSETD_RETURN_IF_ERROR(MakeDirectories(path.substr(0, path.rfind('/')), 0750));
   struct stat status{};
@@ -84,7 +122,7 @@ Status PrepareEmptyDir(const corev1::PodSpec& spec, const corev1::EmptyDirVolume
                  fmt::format("{} is {} and must be a directory", path, FileTypeName(status.st_mode)));
   }
   DAEMONSETD_RETURN_IF_ERROR(MakeDirectories(path, 0755));
-  if (source.medium() == "Memory") DAEMONSETD_RETURN_IF_ERROR(MountTmpfs(path, TmpfsSize(spec, source)));
+  if (!source.medium().empty()) DAEMONSETD_RETURN_IF_ERROR(MountMedium(spec, source, path));
   return SetOwnership(spec, source, path);
 }
 

@@ -2,18 +2,23 @@
 
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "agent/pods/files.h"
+#include "agent/pods/user_namespaces.h"
 #include "agent/pods/volumes/empty_dir.h"
 #include "agent/pods/volumes/host_path.h"
 #include "agent/pods/volumes/mount_table.h"
 #include "agent/pods/volumes/remove_tree.h"
+#include "agent/pods/volumes/sub_path.h"
 #include "agent/pods/volumes/unsupported.h"
 
 namespace daemonsetd::pods {
@@ -32,6 +37,7 @@ std::set<std::string> MountedVolumes(const corev1::PodSpec& spec) {
 Status SetUpOne(const PodPaths& paths, const corev1::Pod& pod, const corev1::Volume& volume) {
   const corev1::VolumeSource& source = volume.volumesource();
   if (source.has_hostpath()) return PrepareHostPath(source.hostpath());
+  if (source.has_image()) return Ok();  // the runtime mounts it
   if (source.has_emptydir()) {
     const Result<std::string> path = paths.EmptyDir(volume.name());
     if (!path) return path.error();
@@ -40,11 +46,38 @@ Status SetUpOne(const PodPaths& paths, const corev1::Pod& pod, const corev1::Vol
   return UnsupportedVolume(volume);
 }
 
-// Directly beneath the emptyDir plugin's directory, and a tmpfs: nobody else mounts that there.
-bool IsOurs(const MountEntry& mount, const std::string& pod_directory) {
-  const std::string plugin = fmt::format("{}/volumes/{}/", pod_directory, kEmptyDirPlugin);
-  return mount.file_system == "tmpfs" && mount.path.starts_with(plugin) &&
-         mount.path.find('/', plugin.size()) == std::string::npos;
+enum class MountKind {
+  kMedium,          // of an emptyDir: Memory or HugePages
+  kSubPath,         // bound by BindSubPath
+  kBeneathSubPath,  // came along from the volume; goes with its subPath
+  kForeign,
+};
+
+// The number of slashes in `path` after `prefix`; unset when it does not begin with that.
+std::optional<std::ptrdiff_t> DepthBeneath(const std::string& path, const std::string& prefix) {
+  if (!path.starts_with(prefix)) return std::nullopt;
+  return std::count(path.begin() + static_cast<std::ptrdiff_t>(prefix.size()), path.end(), '/');
+}
+
+// By the place alone, which is the agent's: nobody else mounts there.
+MountKind KindOf(const MountEntry& mount, const std::string& pod_directory) {
+  constexpr std::ptrdiff_t kSubPathDepth = 2;  // <volume>/<container>/<index>
+  const auto sub_path = DepthBeneath(mount.path, fmt::format("{}/{}/", pod_directory, kSubPaths));
+  if (sub_path == kSubPathDepth) return MountKind::kSubPath;
+  if (sub_path && *sub_path > kSubPathDepth) return MountKind::kBeneathSubPath;
+  const auto empty_dir = DepthBeneath(mount.path, fmt::format("{}/volumes/{}/", pod_directory, kEmptyDirPlugin));
+  const bool is_medium = mount.file_system == "tmpfs" || mount.file_system == "hugetlbfs";
+  return is_medium && empty_dir == 0 ? MountKind::kMedium : MountKind::kForeign;
+}
+
+Status Unmount(const MountEntry& mount, MountKind kind) {
+  if (kind == MountKind::kBeneathSubPath) return Ok();
+  if (kind == MountKind::kSubPath) return UnbindSubPath(mount.path);
+  // EINVAL: no longer a mount point.
+  if (::umount2(mount.path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT) {
+    return SystemError("umount " + mount.path, errno);
+  }
+  return Ok();
 }
 
 }  // namespace
@@ -64,6 +97,8 @@ Status SetUpVolumes(const Directories& directories, const corev1::Pod& pod) {
 
 Status TearDownVolumes(const Directories& directories, const std::string& pod_uid) {
   DAEMONSETD_RETURN_IF_ERROR(CheckPathComponent(pod_uid, "pod UID"));
+  // Before the pod's directory goes: after a crash in between, that still tells of a pod to take down.
+  DAEMONSETD_RETURN_IF_ERROR(ReleaseIds(directories, pod_uid));
   // The root may be behind a symbolic link; the pod's own directory never is, and one there is removed, not followed.
   const Result<std::string> root = RealPath(PodsDirectory(directories));
   if (!root && root.error().kind() == ErrorKind::kAbsent) return Ok();
@@ -74,7 +109,7 @@ Status TearDownVolumes(const Directories& directories, const std::string& pod_ui
 
   // Detaching a mount would detach what others mounted inside it too, so look at all of them first.
   for (const MountEntry& mount : *mounts) {
-    if (!IsOurs(mount, directory)) {
+    if (KindOf(mount, directory) == MountKind::kForeign) {
       return Error(ErrorKind::kConflict,
                    fmt::format("{} ({}) is mounted inside the pod's directory and is not ours; nothing was removed. "
                                "Unmount it: umount {}",
@@ -82,10 +117,7 @@ Status TearDownVolumes(const Directories& directories, const std::string& pod_ui
     }
   }
   for (auto mount = mounts->rbegin(); mount != mounts->rend(); ++mount) {
-    // EINVAL: no longer a mount point.
-    if (::umount2(mount->path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT) {
-      return SystemError("umount " + mount->path, errno);
-    }
+    DAEMONSETD_RETURN_IF_ERROR(Unmount(*mount, KindOf(*mount, directory)));
   }
   return RemoveTree(directory);
 }

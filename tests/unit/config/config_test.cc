@@ -308,5 +308,20 @@ TEST(CheckConfigTest, PrintsTheEffectiveConfigurationOrTheErrors) {
   EXPECT_THAT(bad.errors, HasSubstr("maxPods"));
 }
 
+TEST(Build, TakesWhatPodsGet) {
+  const Config config = Built({Written("f",
+                                       "imageCredentialsFile: /etc//daemonsetd/auth.json/\n"
+                                       "allowedUnsafeSysctls: [\"net.core.*\"]\n"
+                                       "runtimeClasses: [{name: kata, handler: kata-qemu, overhead: {cpu: 250m}}]\n")});
+  EXPECT_EQ(config.message.imagecredentialsfile(), "/etc/daemonsetd/auth.json");
+  EXPECT_THAT(config.message.allowedunsafesysctls(), ElementsAre("net.core.*"));
+  EXPECT_EQ(config.message.runtimeclasses(0).handler(), "kata-qemu");
+  EXPECT_EQ(config.message.runtimeclasses(0).overhead().at("cpu").string(), "250m");
+  EXPECT_EQ(config.message.usernamespacefirstid(), 65536);
+
+  const Config empty = Built({Written("f", "imageCredentialsFile: \"\"\n")});
+  EXPECT_EQ(empty.message.imagecredentialsfile(), "");
+}
+
 }  // namespace
 }  // namespace daemonsetd::config

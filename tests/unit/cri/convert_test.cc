@@ -157,6 +157,22 @@ TEST(PodHostname, IsThePodsNameCutAsTheKubeletCutsIt) {
   EXPECT_EQ(PodHostname(pod, ""), "");
 }
 
+TEST(PodHostname, IsTheFullNameOnlyWithASubdomain) {
+  corev1::Pod pod = ParsePod(R"(metadata { name: "p" namespace: "n" } spec { setHostnameAsFQDN: true })");
+  EXPECT_EQ(PodHostname(pod, "cluster.local"), "p");
+  EXPECT_EQ(PodDomain(pod, "cluster.local"), "");
+  pod.mutable_spec()->set_subdomain("s");
+  EXPECT_EQ(PodHostname(pod, "cluster.local"), "p.s.n.svc.cluster.local");
+  EXPECT_EQ(ShortHostname(pod), "p");
+  EXPECT_EQ(PodDomain(pod, "cluster.local"), "s.n.svc.cluster.local");
+  pod.mutable_spec()->set_sethostnameasfqdn(false);
+  EXPECT_EQ(PodHostname(pod, "cluster.local"), "p");
+  EXPECT_EQ(PodDomain(pod, "cluster.local"), "s.n.svc.cluster.local") << "the hosts file has it all the same";
+  pod.mutable_spec()->set_hostnameoverride("over.ride");
+  EXPECT_EQ(PodHostname(pod, "cluster.local"), "over.ride");
+  EXPECT_EQ(PodDomain(pod, "cluster.local"), "") << "the override is the whole name";
+}
+
 TEST(CheckSupported, RefusesWhatWouldBeLostSilently) {
   const corev1::Pod pod = ParsePod(R"(metadata { name: "p" namespace: "n" } spec { containers { name: "c" } })");
   EXPECT_TRUE(CheckSupported(pod, NodeSandbox()));
@@ -179,6 +195,35 @@ TEST(CheckSupported, RefusesWhatWouldBeLostSilently) {
     seccomp.set_localhostprofile("a..b/c.json");
     EXPECT_TRUE(CheckSupported(local, NodeSandbox()));
   }
+}
+
+TEST(UserNamespace, IsToldToSandboxContainerAndMounts) {
+  const corev1::Pod pod = ParsePod(R"(metadata { name: "p" } spec { hostUsers: false containers { name: "c" } })");
+  SandboxInputs sandbox = NodeSandbox();
+  sandbox.features.handlers[""].user_namespaces = true;
+  EXPECT_FALSE(CheckSupported(pod, sandbox)) << "without IDs it would run in the node's";
+  sandbox.user_namespace = IdRange{.host_id = 131072, .length = 65536};
+  EXPECT_TRUE(CheckSupported(pod, sandbox));
+  const auto options = ToSandboxConfig(pod, sandbox).linux().security_context().namespace_options().userns_options();
+  EXPECT_EQ(options.mode(), v1::NamespaceMode::POD);
+  ASSERT_THAT(options.uids(), SizeIs(1));
+  EXPECT_EQ(options.uids(0).host_id(), 131072u);
+  EXPECT_EQ(options.uids(0).container_id(), 0u);
+  EXPECT_EQ(options.gids(0).length(), 65536u);
+
+  ContainerInputs inputs = NodeContainer(pod.spec().containers(0));
+  inputs.user_namespace = sandbox.user_namespace;
+  inputs.mounts.emplace_back().set_host_path("/data");
+  inputs.mounts.emplace_back().mutable_image()->set_image("models");
+  const v1::ContainerConfig config = ToContainerConfig(pod, pod.spec().containers(0), 0, inputs);
+  EXPECT_EQ(config.linux().security_context().namespace_options().userns_options().uids(0).host_id(), 131072u);
+  EXPECT_EQ(config.mounts(0).uidmappings(0).host_id(), 131072u);
+  EXPECT_EQ(config.mounts(0).gidmappings(0).length(), 65536u);
+  EXPECT_THAT(config.mounts(1).uidmappings(), SizeIs(0));
+
+  const corev1::Pod node = ParsePod(R"(metadata { name: "p" } spec { hostUsers: true containers { name: "c" } })");
+  EXPECT_EQ(ToSandboxConfig(node, NodeSandbox()).linux().security_context().namespace_options().userns_options().mode(),
+            v1::NamespaceMode::NODE);
 }
 
 TEST(ToContainerConfig, PassesEnvironmentAndMountsAsGiven) {

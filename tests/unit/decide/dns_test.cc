@@ -83,5 +83,34 @@ TEST_F(DnsTest, NoMoreThanTheResolverReads) {
   EXPECT_LT(PodDns(pod, node).searches_size(), 15);
 }
 
+// glibc 2.28 aborts on a longer one.
+TEST_F(DnsTest, LeavesOutASearchDomainThatIsTooLong) {
+  pod.mutable_spec()->set_dnspolicy("None");
+  pod.mutable_spec()->mutable_dnsconfig()->add_searches("a.example");
+  pod.mutable_spec()->mutable_dnsconfig()->add_searches(std::string(254, 'a'));
+  pod.mutable_spec()->mutable_dnsconfig()->add_searches("b.example");
+  EXPECT_THAT(PodDns(pod, node).searches(), ElementsAre("a.example", "b.example"));
+}
+
+TEST_F(DnsTest, SaysWhatTheLimitsCutOff) {
+  EXPECT_THAT(PodDnsWarnings(pod, node), IsEmpty());
+  for (int i = 0; i < 3; ++i) pod.mutable_spec()->mutable_dnsconfig()->add_nameservers("192.0.2." + std::to_string(i));
+  EXPECT_THAT(PodDnsWarnings(pod, node),
+              ElementsAre("Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver "
+                          "line is: 10.96.0.10 192.0.2.0 192.0.2.1"));
+  for (int i = 0; i < 40; ++i) pod.mutable_spec()->mutable_dnsconfig()->add_searches("s" + std::to_string(i));
+  ASSERT_THAT(PodDnsWarnings(pod, node), SizeIs(2));
+  EXPECT_THAT(PodDnsWarnings(pod, node)[1], ::testing::StartsWith("Search Line limits were exceeded"));
+}
+
+TEST_F(DnsTest, ReadsResolverFilesAsTheKubeletDoes) {
+  const auto config = ParseResolvConf(
+      "nameserver 10.0.0.1 # the first\n; nameserver 10.0.0.9\nnameserver\n"
+      "search a.example. a.example .\noptions ndots:1 edns0\noptions ndots:3\ndomain x\n");
+  EXPECT_THAT(config.servers(), ElementsAre("10.0.0.1"));
+  EXPECT_THAT(config.searches(), ElementsAre("a.example", "."));
+  EXPECT_THAT(config.options(), ElementsAre("ndots:3", "edns0"));
+}
+
 }  // namespace
 }  // namespace daemonsetd::decide

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <stdexcept>
 
-#include "agent/pods/volumes/sub_path.h"
+#include "agent/pods/volumes/volumes.h"
 #include "tests/unit/pods/temporary_tree.h"
 
 namespace daemonsetd::pods {
@@ -26,6 +26,7 @@ class ContainerMountsTest : public TemporaryTree {
     const std::string text = R"(metadata { name: "pod" namespace: "ns" uid: "uid-1" } spec {
         volumes { name: "host" volumeSource { hostPath { path: ")" +
                              Path("host") + R"(" } } } volumes { name: "tmp" volumeSource { emptyDir { } } }
+        volumes { name: "models" volumeSource { image { reference: "example.org/models:1" } } }
         volumes { name: "secret" volumeSource { secret { secretName: "s" } } }
         containers { name: "main" )" +
                              container + " } }";
@@ -74,6 +75,20 @@ TEST_F(ContainerMountsTest, KnowRecursiveReadOnly) {
               HasSubstr("needs readOnly"));
 }
 
+TEST_F(ContainerMountsTest, LeaveImageVolumesToTheRuntime) {
+  const std::string mount = R"(volumeMounts { name: "models" mountPath: "/models" subPath: "small" })";
+  EXPECT_THAT(ErrorOf(mount), HasSubstr("volumeMount models at /models: the volume's image is not here yet"));
+  MountInputs inputs{.token = "0"};
+  inputs.images["models"].set_image("sha256:abc");
+  const auto mounts = Mounts(mount, inputs);
+  ASSERT_TRUE(mounts) << mounts.error().message();
+  EXPECT_EQ(mounts->front().image().image(), "sha256:abc");
+  EXPECT_EQ(mounts->front().image_sub_path(), "small");
+  EXPECT_EQ(mounts->front().container_path(), "/models");
+  EXPECT_EQ(mounts->front().host_path(), "");
+  EXPECT_TRUE(mounts->front().readonly());
+}
+
 TEST_F(ContainerMountsTest, NameTheMountThatFails) {
   EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "absent" mountPath: "/x" })"),
               HasSubstr("container main: volumeMount absent at /x"));
@@ -84,6 +99,7 @@ TEST_F(ContainerMountsTest, NameTheMountThatFails) {
 }
 
 TEST_F(ContainerMountsTest, ExpandASubPathAndMakeItsDirectories) {
+  DAEMONSETD_NEEDS_ROOT();
   std::filesystem::permissions(Path("host"), std::filesystem::perms(0700));
   const MountInputs inputs{.token = "0", .envs = {{"POD", "p"}}};
   const auto mount = [](const std::string& expression) {
@@ -91,29 +107,30 @@ TEST_F(ContainerMountsTest, ExpandASubPathAndMakeItsDirectories) {
   };
   const auto mounts = Mounts(mount("logs/$(POD)"), {.token = "0", .envs = {{"POD", "p"}}});
   ASSERT_TRUE(mounts) << mounts.error().message();
-  EXPECT_EQ(mounts->front().host_path(), Path("host/logs/p"));
+  const std::string pinned = Path("kubelet/pods/uid-1/volume-subpaths/host/main/0");
+  EXPECT_EQ(mounts->front().host_path(), pinned);
+  Write(Path("host/logs/p/file"), "x");
+  EXPECT_EQ(Read(pinned + "/file"), "x");
   EXPECT_EQ(Mode(Path("host/logs/p")), 0700u);
   EXPECT_THAT(ErrorOf(mount("$(NONE)")), HasSubstr("NONE"));
   EXPECT_THAT(ErrorOf(mount("$(POD)"), {.token = "0", .envs = {{"POD", "../../etc"}}}), HasSubstr(".."));
   EXPECT_THAT(ErrorOf(mount("$(POD)"), {.token = "0", .envs = {{"POD", ""}}}), HasSubstr("relative path"));
+  ASSERT_TRUE(TearDownVolumes(directories(), "uid-1"));
+  EXPECT_EQ(Read(Path("host/logs/p/file")), "x");
 }
 
-TEST_F(ContainerMountsTest, ASubPathNeverLeavesItsVolume) {
-  Write(Path("secret/file"), "x");
-  Write(Path("host/file"), "x");
-  std::filesystem::create_directories(Path("host/real"));
-  std::filesystem::create_directory_symlink(Path("secret"), Path("host/absolute"));
-  std::filesystem::create_directory_symlink("../secret", Path("host/relative"));
-  std::filesystem::create_directory_symlink("real", Path("host/inside"));
-  std::filesystem::create_symlink("loop", Path("host/loop"));
-  EXPECT_EQ(*ResolveSubPath(Path("host"), "inside"), Path("host/real"));
-  EXPECT_EQ(*ResolveSubPath(Path("host"), "inside/./new//deep"), Path("host/real/new/deep"));
-  EXPECT_EQ(*ResolveSubPath(Path("host"), "file"), Path("host/file")) << "a file stays a file";
-  for (const char* wrong : {"absolute", "absolute/file", "absolute/new", "relative", "relative/new", "loop", "..",
-                            "real/../../secret", "/etc", "", "file/below"}) {
-    EXPECT_FALSE(ResolveSubPath(Path("host"), wrong)) << wrong;
-  }
-  EXPECT_FALSE(Exists(Path("secret/new")));
+// Two mounts of one volume are two places; the index is that of the container's list.
+TEST_F(ContainerMountsTest, KeepSubPathsOfOneVolumeApart) {
+  DAEMONSETD_NEEDS_ROOT();
+  Write(Path("host/a"), "a");
+  Write(Path("host/b"), "b");
+  const auto mounts = Mounts(R"(volumeMounts { name: "host" mountPath: "/a" subPath: "a" }
+      volumeMounts { name: "host" mountPath: "/b" subPath: "b" readOnly: true })");
+  ASSERT_TRUE(mounts) << mounts.error().message();
+  EXPECT_EQ(Read((*mounts)[0].host_path()), "a");
+  EXPECT_EQ(Read((*mounts)[1].host_path()), "b");
+  EXPECT_TRUE((*mounts)[1].readonly());
+  ASSERT_TRUE(TearDownVolumes(directories(), "uid-1"));
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ TEST_F(ImagesTest, OnePullServesEverybodyWhoWantsTheImage) {
   auto a = Start(Request("a"));
   auto b = Start(Request("a"));
   ASSERT_THAT(puller_.States(), SizeIs(1));
-  EXPECT_EQ(puller_.States()[0].waiters, 2);
+  EXPECT_THAT(puller_.States()[0].waiters, SizeIs(2));
   EXPECT_EQ(puller_.States()[0].phase, PullState::Phase::kPulling);
   loop_.Advance(seconds(1));
   ASSERT_TRUE(a->done() && b->done());
@@ -120,7 +120,7 @@ TEST_F(ImagesTest, ACancelledWaiterDoesNotStopTheOthersPull) {
 TEST_F(ImagesTest, DifferentCredentialsAreDifferentPulls) {
   Offer({"a"});
   PullRequest secret = Request("a");
-  secret.auth.emplace().set_username("u");
+  secret.auths.emplace_back().set_username("u");
   auto a = Start(Request("a"));
   auto b = Start(secret);
   loop_.Advance(seconds(1));
@@ -200,8 +200,83 @@ TEST_F(ImagesTest, NewCredentialsAreTriedAtOnce) {
   EXPECT_EQ(Ensure(Request("a")).reason, "ImagePullBackOff");
   Offer({"a"});
   PullRequest request = Request("a");
-  request.auth.emplace().set_password("right");
+  request.auths.emplace_back().set_password("right");
   EXPECT_TRUE(Ensure(request).status);
+}
+
+TEST_F(ImagesTest, TriesEachCredentialInTurn) {
+  Refuse("a", ErrorKind::kDenied, "401 Unauthorized");
+  PullRequest request = Request("a");
+  request.auths.emplace_back().set_username("first");
+  request.auths.emplace_back().set_username("second");
+  EXPECT_THAT(Ensure(request).status.error().message(), HasSubstr("401"));
+  std::vector<std::string> users;
+  for (const testing::CallRecord& call : runtime_.calls()) {
+    if (call.method != "PullImage") continue;
+    users.push_back(dynamic_cast<const cri::v1::PullImageRequest&>(*call.request).auth().username());
+  }
+  EXPECT_THAT(users, ElementsAre("first", "second"));
+}
+
+TEST_F(ImagesTest, TakesTheNodesCredentialsAndNamesTheirFileWhenItIsWrong) {
+  async::BlockingPool pool(0);
+  ImageCredentials credentials("/nonexistent/auth.json", pool);
+  ImagePuller puller(loop_.executor(), loop_.timeline(), runtime_, {}, &credentials);
+  Refuse("a", ErrorKind::kDenied, "401 Unauthorized");
+  EXPECT_THAT(loop_.Run(puller.Ensure(Request("a"))).status.error().message(),
+              HasSubstr("401 Unauthorized (imageCredentialsFile /nonexistent/auth.json"));
+  loop_.Run(puller.Stop());
+}
+
+// GC-06: who waits for what, and since when.
+TEST_F(ImagesTest, SaysWhoWaitsForWhatSinceWhen) {
+  for (const char* name : {"a", "b", "c"}) Hang(name);
+  PullRequest first = Request("a");
+  first.requester = "ns/one, container main";
+  auto one = Start(first);
+  loop_.Advance(seconds(5));
+  PullRequest second = Request("a");
+  second.requester = "ns/two, container main";
+  auto two = Start(second);
+  auto b = Start(Request("b"));
+  PullRequest third = Request("c");
+  third.requester = "ns/three, container main";
+  auto c = Start(third);
+  loop_.Advance(seconds(30));
+  const auto now = loop_.timeline().mono();
+  const auto waiting = puller_.WaitingFor("ns/two, container main");
+  ASSERT_TRUE(waiting);
+  EXPECT_EQ(Describe(*waiting, now), "pulling image docker.io/library/a:1, 35s");
+  ASSERT_THAT(waiting->waiters, SizeIs(2));
+  EXPECT_EQ(waiting->waiters[1].since, now - seconds(30));
+  EXPECT_EQ(Describe(*puller_.WaitingFor("ns/three, container main"), now),
+            "waiting to pull image docker.io/library/c:1, 30s: other pulls are under way");
+  EXPECT_FALSE(puller_.WaitingFor("ns/four, container main"));
+}
+
+// GC-06: each try has its own deadline, and the waits between them grow.
+TEST_F(ImagesTest, AHangingPullIsCancelledAndRetriedWithBackOff) {
+  Hang("a");
+  for (const int wait : {10, 20, 40}) {
+    auto a = Start(Request("a"));
+    loop_.Advance(minutes(15));
+    ASSERT_TRUE(a->done());
+    EXPECT_EQ(a->value->status.error().kind(), ErrorKind::kTimeout);
+    EXPECT_EQ(a->value->retry_at, loop_.timeline().mono() + seconds(wait));
+    EXPECT_THAT(Describe(puller_.States().at(0), loop_.timeline().mono()), HasSubstr("back-off pulling image"));
+    loop_.Advance(seconds(wait));
+  }
+  EXPECT_THAT(Pulls(), SizeIs(3));
+}
+
+// The tag of "name:tag@digest" is for people: the digest is asked for and pulled.
+TEST_F(ImagesTest, PullsByDigestWhateverTheTag) {
+  const std::string digest = "@sha256:" + std::string(64, 'a');
+  runtime_.SetPull("docker.io/library/a" + digest, {.takes = seconds(1)});
+  EXPECT_TRUE(Ensure(PullRequest{.image = "a:1" + digest}).pulled);
+  EXPECT_FALSE(Ensure(PullRequest{.image = "a" + digest}).pulled);
+  EXPECT_FALSE(Ensure(PullRequest{.image = "a:latest" + digest}).pulled) << "latest means nothing beside a digest";
+  EXPECT_THAT(Pulls(), ElementsAre("docker.io/library/a" + digest));
 }
 
 // GC-08

@@ -121,6 +121,26 @@ TEST(TmpfsSize, IsTheSmallerOfSizeLimitAndThePodsMemoryLimit) {
   EXPECT_EQ(size(limited + R"(containers { name: "b" })", "64Ki"), 64 << 10);
 }
 
+TEST(HugePageSize, IsTheOneThatThePodRequests) {
+  const auto size = [](const std::string& medium, const std::vector<std::string>& requested) {
+    std::string resources;
+    for (const std::string& page : requested) {
+      resources += R"(requests { key: "hugepages-)" + page + R"(" value { string: "1Gi" } } )";
+    }
+    corev1::EmptyDirVolumeSource source;
+    source.set_medium(medium);
+    const auto answer =
+        HugePageSize(ParsePod(R"(containers { name: "a" resources { )" + resources + "} }").spec(), source);
+    return answer ? std::to_string(*answer) : answer.error().message();
+  };
+  EXPECT_EQ(size("HugePages", {"2Mi"}), "2097152");
+  EXPECT_EQ(size("HugePages-1Gi", {"2Mi", "1Gi"}), "1073741824");
+  EXPECT_THAT(size("HugePages", {"2Mi", "1Gi"}), HasSubstr("requests 2 sizes"));
+  EXPECT_THAT(size("HugePages", {}), HasSubstr("requests 0 sizes"));
+  EXPECT_THAT(size("HugePages-1Gi", {"2Mi"}), HasSubstr("no container requests"));
+  EXPECT_THAT(size("HugePages-", {"2Mi"}), HasSubstr("no container requests"));
+}
+
 class VolumesTest : public TemporaryTree {
  protected:
   Status SetUpPod(const std::string& spec) { return SetUpVolumes(directories(), ParsePod(spec)); }
@@ -162,6 +182,22 @@ TEST_F(VolumesTest, MemoryIsMountedOnceWithItsSizeAndGroup) {
   struct stat status{};
   ASSERT_EQ(::stat(EmptyDirPath("mem").c_str(), &status), 0);
   EXPECT_EQ(status.st_gid, 2000u);
+  ASSERT_TRUE(TearDownPod());
+  EXPECT_FALSE(Exists(Path("kubelet/pods/uid-1")));
+}
+
+TEST_F(VolumesTest, HugePagesAreMountedOnceAndTakenDown) {
+  DAEMONSETD_NEEDS_ROOT();
+  const std::string pod = R"(volumes { name: "huge" volumeSource { emptyDir { medium: "HugePages" } } }
+      containers { name: "c" volumeMounts { name: "huge" mountPath: "/huge" }
+        resources { requests { key: "hugepages-2Mi" value { string: "4Mi" } } } })";
+  for (int i = 0; i < 2; ++i) {
+    const Status up = SetUpPod(pod);
+    ASSERT_TRUE(up) << up.error().message();
+  }
+  const auto mounts = MountsBeneath(root_);
+  ASSERT_EQ(mounts->size(), 1u);
+  EXPECT_EQ(mounts->front().file_system, "hugetlbfs");
   ASSERT_TRUE(TearDownPod());
   EXPECT_FALSE(Exists(Path("kubelet/pods/uid-1")));
 }
@@ -262,7 +298,7 @@ TEST_F(VolumesTest, NamesTheVolumeAndWhatItWaitsFor) {
   EXPECT_THAT(message("projected { }"), HasSubstr("projected"));
   EXPECT_THAT(message(R"(csi { driver: "d" })"), HasSubstr("csi are not supported yet"));
   EXPECT_THAT(message("downwardAPI { }"), HasSubstr("downwardAPI are not supported yet"));
-  EXPECT_THAT(message(R"(emptyDir { medium: "HugePages-2Mi" })"), HasSubstr("HugePages-2Mi is not supported"));
+  EXPECT_THAT(message(R"(emptyDir { medium: "HugePages-2Mi" })"), HasSubstr("no container requests hugepages"));
   EXPECT_THAT(message(R"(emptyDir { medium: "Disk" })"), HasSubstr("is unknown"));
   EXPECT_THAT(message(""), HasSubstr("names no volume source"));
 }

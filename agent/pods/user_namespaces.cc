@@ -1,0 +1,100 @@
+#include "agent/pods/user_namespaces.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "agent/pods/files.h"
+
+namespace daemonsetd::pods {
+namespace {
+
+std::string LinksDirectory(const Directories& directories) { return directories.pod_root + "/user-namespaces"; }
+
+// Who has which range, by the name of the link. Empty when there is no directory.
+Result<std::map<std::string, std::string>> ReadLinks(const std::string& directory) {
+  std::map<std::string, std::string> links;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
+  if (!stream) {
+    if (errno == ENOENT) return links;
+    return SystemError("open " + directory, errno);
+  }
+  while (true) {
+    errno = 0;
+    const dirent* entry = ::readdir(stream.get());
+    if (entry == nullptr) break;
+    char target[PATH_MAX];
+    const std::string name = entry->d_name;
+    const ssize_t length = ::readlink((directory + "/" + name).c_str(), target, sizeof target);
+    if (length >= 0) links[name] = std::string(target, static_cast<std::size_t>(length));
+  }
+  if (errno != 0) return SystemError("read " + directory, errno);
+  return links;
+}
+
+}  // namespace
+
+Result<cri::IdRange> TakeIds(const Directories& directories, const std::string& pod_uid, const IdPool& pool) {
+  DAEMONSETD_RETURN_IF_ERROR(CheckPathComponent(pod_uid, "pod UID"));
+  const std::string directory = LinksDirectory(directories);
+  DAEMONSETD_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
+  const Result<std::map<std::string, std::string>> links = ReadLinks(directory);
+  if (!links) return links.error();
+  const auto range = [&pool](std::uint32_t number) {
+    return cri::IdRange{.host_id = pool.first + number * kIdsPerPod, .length = kIdsPerPod};
+  };
+  for (std::uint32_t number = 0; number < pool.ranges; ++number) {
+    const auto link = links->find(fmt::to_string(number));
+    if (link != links->end() && link->second == pod_uid) return range(number);
+  }
+  for (std::uint32_t number = 0; number < pool.ranges; ++number) {
+    const std::string name = fmt::to_string(number);
+    if (links->contains(name)) continue;
+    const std::string path = directory + "/" + name;
+    if (::symlink(pod_uid.c_str(), path.c_str()) == 0) return range(number);
+    if (errno != EEXIST) return SystemError("make " + path, errno);  // EEXIST: another pod was faster
+  }
+  return Error(ErrorKind::kRetry,
+               fmt::format("spec.hostUsers: false: all {} ranges of IDs for user namespaces are taken (see {})",
+                           pool.ranges, directory));
+}
+
+Status ReleaseIds(const Directories& directories, const std::string& pod_uid) {
+  const std::string directory = LinksDirectory(directories);
+  const Result<std::map<std::string, std::string>> links = ReadLinks(directory);
+  if (!links) return links.error();
+  for (const auto& [name, uid] : *links) {
+    if (uid != pod_uid) continue;
+    const std::string path = directory + "/" + name;
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return SystemError("remove " + path, errno);
+  }
+  return Ok();
+}
+
+Task<Result<std::optional<cri::IdRange>>> UserNamespaceOf(async::BlockingPool& blocking, Directories directories,
+                                                          corev1::Pod pod, IdPool pool) {
+  std::optional<cri::IdRange> none;
+  if (!pod.spec().has_hostusers() || pod.spec().hostusers()) co_return none;
+  const auto taken = std::make_shared<cri::IdRange>();
+  std::function<Status()> work = [directories = std::move(directories), uid = pod.metadata().uid(), pool,
+                                  taken]() -> Status {
+    const Result<cri::IdRange> range = TakeIds(directories, uid, pool);
+    if (!range) return range.error();
+    *taken = *range;
+    return Ok();
+  };
+  const Status status = co_await blocking.Run(std::move(work));
+  if (!status) co_return status.error();
+  co_return std::optional<cri::IdRange>(*taken);
+}
+
+}  // namespace daemonsetd::pods
