@@ -46,7 +46,7 @@ def test_restart_of_a_daemonset_replaces_its_pod_gracefully(agent):
     agent.apply("web.yaml", daemon_set("web"))
     old = agent.wait_for(lambda: agent.pods_ready("web"), "web running")[0]
     assert agent.ctl("restart", "daemonset/web") == "daemonset.apps/web restarted\n"
-    new = agent.wait_for(lambda: [p for p in agent.pods_ready("web") if p["uid"] != old["uid"]], "the next pod")[0]
+    new = agent.wait_for(lambda: [p for p in agent.pods_ready("web") or [] if p["uid"] != old["uid"]], "the next pod")[0]
     assert new["name"] != old["name"]
     reasons = [e["reason"] for e in events(agent, kind="DaemonSet", name="web")]
     assert reasons == ["SuccessfulCreate", "SuccessfulDelete", "SuccessfulCreate"]
