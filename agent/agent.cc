@@ -23,6 +23,13 @@ constexpr Nanoseconds kShutdownPoll = std::chrono::milliseconds(10);
 // Changes that come together are told together.
 constexpr Nanoseconds kPublishSettle = std::chrono::milliseconds(50);
 
+// A person waits for it.
+constexpr Nanoseconds kUsageTimeout = std::chrono::seconds(4);
+// Also where the time to stop was used up by others: it is short, and what it saves is not to be had again.
+constexpr Nanoseconds kLeastFlush = std::chrono::seconds(1);
+
+std::string CheckpointDirectory(const config::Message& config) { return config.statedirectory() + "/checkpoint"; }
+
 pods::Directories DirectoriesOf(const config::Message& config) {
   return {.pod_root = config.podroot(),
           .log_root = config.logdirectory(),
@@ -102,6 +109,12 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       runtime_(executor, config_.message.runtimeendpoint()),
       starts_(executor, config_.message.maxparallelpodstarts()),
       events_(timeline_, config_.message.nodename(), [this] { publish_.Notify(); }),
+      store_(executor, timeline_, blocking_, CheckpointDirectory(config_.message),
+             [this] {
+               facts_.checkpoint_problem = store_.problem();
+               publish_.Notify();
+             }),
+      checkpoint_(store_),
       view_(runtime_, timeline_, executor, ViewSettingsOf(config_),
             [this](const std::string& pod_uid) { RuntimeChanged(pod_uid); }),
       images_(executor, timeline_, ImageService(), PullSettingsOf(config_)),
@@ -117,6 +130,7 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .prober = prober_,
                 .starts = starts_,
                 .events = events_,
+                .records = checkpoint_,
                 .directories = DirectoriesOf(config_.message),
                 .limits = {.crash_loop = config_.durations.crash_loop_back_off},
                 .settings = PodSettingsOf(config_, machine_),
@@ -124,13 +138,9 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .host_ips = [this] { return machine_.addresses; }},
       supervisor_(services_, [this] { publish_.Notify(); }),
       manifests_(executor, timeline_, blocking_, SourceOptionsOf(config_), [this] { ManifestsChanged(); }),
+      usage_(runtime_, timeline_, kUsageTimeout),
       snapshots_(executor),
-      server_(
-          executor, timeline_, snapshots_, registry_, blocking_,
-          [this](const local::LogRequest& request) {
-            return FindContainerLog(supervisor_, view_, services_.directories, request);
-          },
-          ServerOptionsOf(config_)),
+      server_(executor, timeline_, snapshots_, registry_, blocking_, LocalHandlers(), ServerOptionsOf(config_)),
       scope_(executor) {
   const Now now = timeline_.Read();
   facts_.start_time = now.wall;
@@ -146,8 +156,37 @@ cri::Runtime& Agent::ImageService() {
   return image_service_.emplace(executor_, endpoint);
 }
 
+local::Handlers Agent::LocalHandlers() {
+  return {.find_log =
+              [this](const local::LogRequest& request) {
+                return FindContainerLog(supervisor_, view_, services_.directories, request);
+              },
+          .restart = [this](const local::RestartRequest& request) { return Restart(request); },
+          .usage = [this] { return usage_.Measure(); }};
+}
+
+Result<statusv1::RestartAnswer> Agent::Restart(const local::RestartRequest& request) {
+  const auto pods = request.kind == "Pod" ? supervisor_.RestartPod(request.object_namespace, request.name)
+                                          : supervisor_.RestartDaemonSet(request.object_namespace, request.name);
+  if (!pods) return pods.error();
+  log::Info("restart asked for on the local socket",
+            {{"kind", request.kind}, {"object", request.object_namespace + "/" + request.name}});
+  statusv1::RestartAnswer answer;
+  answer.set_kind(request.kind);
+  answer.set_namespace_(request.object_namespace);
+  answer.set_name(request.name);
+  for (const std::string& pod : *pods) answer.add_pods(pod);
+  return answer;
+}
+
 Status Agent::Open() {
   DAEMONSETD_RETURN_IF_ERROR(lock_.Take(config_.message.statedirectory()));
+  store::LoadResult loaded = store::Load(CheckpointDirectory(config_.message));
+  for (const std::string& problem : loaded.problems) {
+    log::Warning("the checkpoint is not complete", {{"err", problem}});
+    facts_.warnings_of_start.push_back(problem);
+  }
+  store_.Adopt(std::move(loaded));
   return server_.Open();
 }
 
@@ -159,6 +198,7 @@ Task<void> Agent::Run() {
   scope_.Spawn("runtime view", view_.Run());
   scope_.Spawn("runtime version", IdentifyRuntime());
   scope_.Spawn("manifests", manifests_.Run());
+  scope_.Spawn("checkpoint", store_.Run());
   scope_.Spawn("supervisor", supervisor_.Run());
   scope_.Spawn("local interface", server_.Serve());
   scope_.Spawn("snapshots", PublishSnapshots());
@@ -175,6 +215,10 @@ Task<void> Agent::Run() {
   co_await images_.Stop();
   co_await prober_.Close();
   co_await scope_.Join();
+  const MonoTime flush_until = std::max(give_up, timeline_.mono() + kLeastFlush);
+  if (const Status flushed = co_await store_.Flush(flush_until); !flushed) {
+    log::Warning("the checkpoint is not complete", {{"err", flushed.error().message()}});
+  }
 }
 
 Task<void> Agent::HandleSignals() {
@@ -279,7 +323,7 @@ void Agent::CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime) {
 
 Task<void> Agent::PublishSnapshots() {
   for (;;) {
-    snapshots_.Publish(BuildSnapshot(supervisor_, view_, manifests_.current(), node_, facts_));
+    snapshots_.Publish(BuildSnapshot(supervisor_, view_, manifests_.current(), events_, node_, facts_));
     co_await publish_.WaitUntil(timeline_, std::nullopt);
     co_await timeline_.SleepFor(kPublishSettle);
   }

@@ -11,6 +11,7 @@
 #include "agent/async/system_timeline.h"
 #include "agent/async/task_scope.h"
 #include "agent/async/wake.h"
+#include "agent/checkpoint.h"
 #include "agent/config/config.h"
 #include "agent/file_lock.h"
 #include "agent/local/metrics.h"
@@ -26,6 +27,8 @@
 #include "agent/pods/supervisor.h"
 #include "agent/pods/volumes/volumes.h"
 #include "agent/snapshot_builder.h"
+#include "agent/store/store.h"
+#include "agent/usage.h"
 #include "cri/grpc_runtime.h"
 
 namespace daemonsetd {
@@ -37,7 +40,8 @@ class Agent {
 
   Agent(async::Executor executor, config::Config config, LoadConfig load_config);
 
-  // Takes the state directory's lock and opens the socket. kExists: another agent runs with these.
+  // Takes the state directory's lock, reads the checkpoint and opens the socket. kExists: another agent runs with
+  // these.
   Status Open();
 
   // Until SIGTERM or SIGINT. Containers keep running.
@@ -54,6 +58,8 @@ class Agent {
   void RuntimeChanged(const std::string& pod_uid);
   void CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime);
   cri::Runtime& ImageService();
+  local::Handlers LocalHandlers();
+  Result<statusv1::RestartAnswer> Restart(const local::RestartRequest& request);
 
   async::Executor executor_;
   config::Config config_;
@@ -71,6 +77,8 @@ class Agent {
   std::optional<cri::GrpcRuntime> image_service_;  // where images have a socket of their own
   async::Semaphore starts_;
   pods::EventLog events_;
+  store::Store store_;
+  Checkpoint checkpoint_;
   pods::RuntimeView view_;
   pods::ImagePuller images_;
   pods::Volumes volumes_;
@@ -79,6 +87,7 @@ class Agent {
   pods::PodServices services_;
   pods::Supervisor supervisor_;
   manifests::ManifestSource manifests_;
+  UsageMeter usage_;
   local::SnapshotHolder snapshots_;
   local::Registry registry_;
   local::Server server_;

@@ -350,7 +350,10 @@ void FillStatus(const Supervisor& supervisor, const pods::RuntimeView& view, con
   status.set_node_name(node.metadata().name());
   status.set_start_time(FormatRfc3339(facts.start_time));
   status.set_api_server("not configured");
-  for (const std::string& warning : facts.warnings) status.add_warnings(warning);
+  for (const auto* warnings : {&facts.warnings, &facts.warnings_of_start}) {
+    for (const std::string& warning : *warnings) status.add_warnings(warning);
+  }
+  if (!facts.checkpoint_problem.empty()) status.add_warnings(facts.checkpoint_problem);
 
   statusv1::RuntimeStatus& runtime = *status.mutable_runtime();
   const bool connected = view.last_list().has_value() && view.last_error().empty();
@@ -416,10 +419,11 @@ bool ByName(const Item& a, const Item& b) {
 }  // namespace
 
 std::shared_ptr<const local::Snapshot> BuildSnapshot(const Supervisor& supervisor, const pods::RuntimeView& view,
-                                                     const manifests::Snapshot& manifests, const corev1::Node& node,
-                                                     const AgentFacts& facts) {
+                                                     const manifests::Snapshot& manifests, const pods::EventLog& events,
+                                                     const corev1::Node& node, const AgentFacts& facts) {
   auto snapshot = std::make_shared<local::Snapshot>();
   FillStatus(supervisor, view, manifests, facts, node, *snapshot);
+  snapshot->events = events.Recent();
   for (const Supervisor::Hosted& hosted : supervisor.workloads()) {
     if (hosted.workload.kind != Workload::Kind::kDaemonSet) continue;
     *snapshot->daemon_sets.add_items() = DescribeDaemonSet(supervisor, hosted);

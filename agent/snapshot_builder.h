@@ -7,6 +7,7 @@
 #include "agent/local/server.h"
 #include "agent/local/snapshot.h"
 #include "agent/manifests/source.h"
+#include "agent/pods/event_log.h"
 #include "agent/pods/supervisor.h"
 
 namespace daemonsetd {
@@ -20,11 +21,13 @@ struct AgentFacts {
   WallTime runtime_since;  // when the runtime last came or went
   std::string manifest_directory;
   std::vector<std::string> warnings;
+  std::vector<std::string> warnings_of_start;  // a reload does not end them
+  std::string checkpoint_problem;              // empty while it is written
 };
 
 std::shared_ptr<const local::Snapshot> BuildSnapshot(const pods::Supervisor& supervisor, const pods::RuntimeView& view,
-                                                     const manifests::Snapshot& manifests, const corev1::Node& node,
-                                                     const AgentFacts& facts);
+                                                     const manifests::Snapshot& manifests, const pods::EventLog& events,
+                                                     const corev1::Node& node, const AgentFacts& facts);
 
 // Where the log of a container is, from what the runtime reports.
 Result<local::LogSource> FindContainerLog(const pods::Supervisor& supervisor, const pods::RuntimeView& view,

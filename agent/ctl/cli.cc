@@ -25,6 +25,8 @@ Examples:
 
 const std::map<std::string, Output> kGetOutputs = {
     {"wide", Output::kWide}, {"json", Output::kJson}, {"yaml", Output::kYaml}, {"name", Output::kName}};
+const std::map<std::string, Output> kEventOutputs = {
+    {"json", Output::kJson}, {"yaml", Output::kYaml}, {"name", Output::kName}};
 const std::map<std::string, Output> kPlainOutputs = {{"json", Output::kJson}, {"yaml", Output::kYaml}};
 
 // Everything that may be given, in one place, so that the parser's references stay valid.
@@ -38,6 +40,10 @@ struct Given {
   LogsCommand logs;
   long long tail = -1;
   std::string shell;
+  EventsCommand events;
+  std::string about;
+  RestartCommand restart;
+  TopCommand top;
 };
 
 std::string OneOf(const std::map<std::string, Output>& outputs, const std::string& value) {
@@ -67,6 +73,11 @@ std::string CheckDuration(const std::string& text) {
   return duration && *duration > Nanoseconds::zero()
              ? ""
              : fmt::format("\"{}\" is not a duration: for example 5m or 1h30m", text);
+}
+
+int WrongUsage(const Surroundings& surroundings, const std::string& message) {
+  surroundings.err << "error: " << message << '\n';
+  return kExitUsage;
 }
 
 // Names after "explain" or "describe": kubectl users type the resource where it could be left out.
@@ -143,6 +154,37 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
   logs->add_option("--since", given.logs.since, "Only what is younger, for example 5m")->check(CheckDuration, "");
   logs->add_flag("--timestamps", given.logs.timestamps, "Begin each line with its time");
 
+  CLI::App* events = app.add_subcommand("events", "What happened to the pods and DaemonSets of this node");
+  events->footer(
+      "\nThe agent keeps the newest events in memory, since its start.\n\nExamples:\n  daemonsetctl events -A -w\n"
+      "  daemonsetctl events --for pod/agent-x7k2p -n kube-system");
+  AddNamespace(*events, given.events.object_namespace);
+  events->add_flag("-A,--all-namespaces", given.events.all_namespaces, "All namespaces");
+  events->add_option("--for", given.about, "Only those about this object: pod/NAME or daemonset/NAME");
+  events->add_flag("-w,--watch", given.events.watch, "Go on and print what happens");
+  AddOutput(*events, given, kEventOutputs, "json, yaml or name");
+
+  CLI::App* restart = app.add_subcommand("restart", "Stop a pod gracefully and start a new one in its place");
+  restart->footer(
+      "\nA DaemonSet is restarted by way of its pod on this node; other nodes are not touched.\n\nExamples:\n"
+      "  daemonsetctl restart daemonset/agent -n kube-system\n  daemonsetctl restart pod/agent-x7k2p");
+  restart->add_option("object", given.names, "daemonset/NAME or pod/NAME")->required();
+  AddNamespace(*restart, given.restart.object_namespace);
+
+  CLI::App* top = app.add_subcommand("top", "CPU and memory that the containers use: pods (po) or node (no)");
+  top->footer(
+      "\nCPU is an average over about one second, in thousandths of a core; memory is the working set. For the node, "
+      "the\n"
+      "sum of its pods against what is allocatable.\n\nExamples:\n  daemonsetctl top pods -A\n"
+      "  daemonsetctl top pod agent-x7k2p --containers\n  daemonsetctl top node");
+  top->add_option("resource", given.kind, "pods (po) or node (no); default: pods")->check(CheckKind, "");
+  top->add_option("name", given.top.name, "Only this one");
+  AddNamespace(*top, given.top.object_namespace);
+  top->add_flag("-A,--all-namespaces", given.top.all_namespaces, "All namespaces");
+  top->add_flag("--containers", given.top.containers, "One line a container");
+  top->add_flag("--no-headers", no_headers, "Leave the column heads away");
+  AddOutput(*top, given, kPlainOutputs, "json or yaml");
+
   CLI::App* version = app.add_subcommand("version", "Versions of daemonsetctl and of the agent");
   version->footer("\nExample:\n  daemonsetctl version -o json");
   AddOutput(*version, given, kPlainOutputs, "json or yaml");
@@ -188,6 +230,36 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
       return kExitUsage;
     }
     return Explain(context, given.get.object_namespace, LastName(given), chosen);
+  }
+  if (events->parsed()) {
+    if (!given.about.empty()) {
+      const auto about = ParseObjects({given.about});
+      if (!about) return WrongUsage(surroundings, about.error().message());
+      given.events.about_kind = ApiKind(about->front().kind);
+      given.events.about_name = about->front().name;
+    }
+    given.events.output = chosen;
+    return ShowEvents(context, given.events);
+  }
+  if (restart->parsed()) {
+    auto objects = ParseObjects(given.names);
+    if (!objects) return WrongUsage(surroundings, objects.error().message());
+    for (const ObjectName& object : *objects) {
+      if (object.kind != Kind::kDaemonSets && object.kind != Kind::kPods) {
+        return WrongUsage(surroundings, "only DaemonSets and pods are restarted: daemonsetctl restart daemonset/NAME");
+      }
+    }
+    given.restart.objects = std::move(*objects);
+    return Restart(context, given.restart);
+  }
+  if (top->parsed()) {
+    if (!given.kind.empty()) given.top.kind = *ParseKind(given.kind);
+    if (given.top.kind != Kind::kPods && given.top.kind != Kind::kNode) {
+      return WrongUsage(surroundings, "top shows pods or the node: daemonsetctl top pods");
+    }
+    given.top.heads = !no_headers;
+    given.top.output = chosen;
+    return Top(context, given.top);
   }
   if (logs->parsed()) {
     if (tail->count() > 0 && given.tail >= 0) given.logs.tail = given.tail;

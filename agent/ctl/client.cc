@@ -103,15 +103,17 @@ std::string MakeTarget(std::string_view path, const std::vector<std::pair<std::s
   return target;
 }
 
-Result<std::string> Client::Get(const std::string& target) const { return Ask(target, nullptr); }
+Result<std::string> Client::Get(const std::string& target) const { return Ask("GET", target, nullptr); }
+
+Result<std::string> Client::Post(const std::string& target) const { return Ask("POST", target, nullptr); }
 
 Status Client::Stream(const std::string& target, const OnData& on_data) const {
-  const Result<std::string> body = Ask(target, &on_data);
+  const Result<std::string> body = Ask("GET", target, &on_data);
   if (!body) return body.error();
   return Ok();
 }
 
-Result<std::string> Client::Ask(const std::string& target, const OnData* on_data) const {
+Result<std::string> Client::Ask(std::string_view method, const std::string& target, const OnData* on_data) const {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path_.size() >= sizeof address.sun_path) {
@@ -125,8 +127,9 @@ Result<std::string> Client::Ask(const std::string& target, const OnData* on_data
     return Unreachable(socket_path_, errno);
   }
 
-  std::string request = fmt::format(
-      "GET {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: daemonsetctl\r\nConnection: close\r\n\r\n", target);
+  std::string request =
+      fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: daemonsetctl\r\nConnection: close\r\n{}\r\n",
+                  method, target, method == "GET" ? "" : "Content-Length: 0\r\n");
   std::string_view unsent = request;
   while (!unsent.empty()) {
     const ssize_t sent = send(connection.get(), unsent.data(), unsent.size(), MSG_NOSIGNAL);

@@ -24,13 +24,16 @@ class Client {
   // other answers kFatal. The message ends with what to do next.
   Result<std::string> Get(const std::string& target) const;
 
+  // Asks for something to be done. As Get.
+  Result<std::string> Post(const std::string& target) const;
+
   // Hands the body on as it comes, waiting for ever between two pieces, until the agent ends it or `on_data` answers
   // false.
   using OnData = std::function<bool(std::string_view)>;
   Status Stream(const std::string& target, const OnData& on_data) const;
 
  private:
-  Result<std::string> Ask(const std::string& target, const OnData* on_data) const;
+  Result<std::string> Ask(std::string_view method, const std::string& target, const OnData* on_data) const;
 
   std::string socket_path_;
   Nanoseconds timeout_;

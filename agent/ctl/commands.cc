@@ -6,6 +6,7 @@
 
 #include "agent/base/version.h"
 #include "agent/ctl/describe.h"
+#include "agent/ctl/events.h"
 #include "agent/ctl/yaml.h"
 #include "agent/local/status_json.h"
 
@@ -42,7 +43,17 @@ int DescribeOne(const Context& context, Kind kind, const char* path, const std::
   List list;
   if (const Status parsed = local::FromJson(*body, list); !parsed) return Report(context, parsed.error());
   if (list.items().empty()) return ReportMissing(context, kind, object_namespace, name);
-  context.surroundings.out << Describe(list.items(0), context.surroundings.now());
+  const Result<std::string> events = context.client.Get(
+      MakeTarget("/v1/events", {{"namespace", object_namespace}, {"kind", ApiKind(kind)}, {"name", name}}));
+  const WallTime now = context.surroundings.now();
+  context.surroundings.out << Describe(list.items(0), now);
+  // An agent that is older than daemonsetctl has none; the rest is still worth telling.
+  statusv1::EventList recent;
+  if (const Status parsed = events ? local::FromJson(*events, recent) : Status(events.error()); !parsed) {
+    context.surroundings.err << "note: the events are unknown: " << parsed.error().message() << '\n';
+    return kExitOk;
+  }
+  context.surroundings.out << DescribeEvents(recent, now);
   return kExitOk;
 }
 
@@ -85,6 +96,38 @@ std::optional<Kind> ParseKind(const std::string& word) {
   const auto found = kWords.find(word);
   if (found == kWords.end()) return std::nullopt;
   return found->second;
+}
+
+const char* ApiKind(Kind kind) {
+  switch (kind) {
+    case Kind::kDaemonSets: return "DaemonSet";
+    case Kind::kPods: return "Pod";
+    case Kind::kNode: return "Node";
+    case Kind::kStatus: break;
+  }
+  return "";
+}
+
+Result<std::vector<ObjectName>> ParseObjects(const std::vector<std::string>& words) {
+  std::vector<ObjectName> objects;
+  std::optional<Kind> shared;  // of "ds a b"
+  for (const std::string& word : words) {
+    const auto slash = word.find('/');
+    if (slash == std::string::npos && !shared && objects.empty() && words.size() > 1) {
+      shared = ParseKind(word);
+      if (shared) continue;
+    }
+    const std::string kind_word = word.substr(0, slash == std::string::npos ? 0 : slash);
+    // "daemonset.apps/agent" is what -o name prints.
+    const auto kind = slash == std::string::npos ? shared : ParseKind(kind_word.substr(0, kind_word.find('.')));
+    std::string name = slash == std::string::npos ? word : word.substr(slash + 1);
+    if (!kind || name.empty() || name.find('/') != std::string::npos || (shared && slash != std::string::npos)) {
+      return Error(ErrorKind::kInvalid, fmt::format("\"{}\" is no object: write daemonset/NAME or pod/NAME", word));
+    }
+    objects.push_back({.kind = *kind, .name = std::move(name)});
+  }
+  if (objects.empty()) return Error(ErrorKind::kInvalid, "no object is named: write daemonset/NAME or pod/NAME");
+  return objects;
 }
 
 int Report(const Context& context, const Error& error) {

@@ -56,6 +56,16 @@ std::vector<std::string> NamesOf(const Context& context, Kind kind, const std::s
   return {node.name()};
 }
 
+// "daemonset/agent": what --for and restart take.
+std::vector<std::string> Objects(const Context& context, const std::string& object_namespace) {
+  std::vector<std::string> objects;
+  for (const std::string& name : NamesOf(context, Kind::kDaemonSets, object_namespace)) {
+    objects.push_back("daemonset/" + name);
+  }
+  for (const std::string& name : NamesOf(context, Kind::kPods, object_namespace)) objects.push_back("pod/" + name);
+  return objects;
+}
+
 std::vector<std::string> Namespaces(const Context& context) {
   std::set<std::string> names;
   statusv1::DaemonSetList daemon_sets;
@@ -89,6 +99,9 @@ std::vector<std::string> Options(const std::string& verb) {
   if (verb == "get") add({"--all-namespaces", "--namespace", "--selector", "--output", "--watch", "--no-headers"});
   if (verb == "describe" || verb == "explain") add({"--namespace"});
   if (verb == "explain" || verb == "version") add({"--output"});
+  if (verb == "events") add({"--all-namespaces", "--namespace", "--for", "--watch", "--output"});
+  if (verb == "restart") add({"--namespace"});
+  if (verb == "top") add({"--all-namespaces", "--namespace", "--containers", "--no-headers", "--output"});
   if (verb == "logs")
     add({"--namespace", "--container", "--follow", "--tail", "--previous", "--since", "--timestamps"});
   return options;
@@ -101,9 +114,9 @@ struct Typed {
 };
 
 Typed Read(const std::vector<std::string>& words) {
-  static const std::set<std::string> kWithValue = {"-n",     "--namespace", "-l",       "--selector",
-                                                   "-o",     "--output",    "-c",       "--container",
-                                                   "--tail", "--since",     "--socket", "--timeout"};
+  static const std::set<std::string> kWithValue = {"-n",       "--namespace", "-l",          "--selector", "-o",
+                                                   "--output", "-c",          "--container", "--tail",     "--since",
+                                                   "--socket", "--timeout",   "--for"};
   Typed typed;
   for (std::size_t i = 0; i + 1 < words.size(); ++i) {
     if (kWithValue.contains(words[i])) {
@@ -125,19 +138,28 @@ std::vector<std::string> Candidates(const Context& context, const std::vector<st
   const std::string before = words.size() >= 2 ? words[words.size() - 2] : std::string();
   if (before == "-n" || before == "--namespace") return Namespaces(context);
   if (before == "-o" || before == "--output") {
-    return verb == "get" ? std::vector<std::string>{"wide", "json", "yaml", "name"}
-                         : std::vector<std::string>{"json", "yaml"};
+    if (verb == "get") return {"wide", "json", "yaml", "name"};
+    if (verb == "events") return {"json", "yaml", "name"};
+    return {"json", "yaml"};
   }
   if (verb == "logs" && (before == "-c" || before == "--container")) {
     return typed.plain.size() > 1 ? ContainersOf(context, typed.object_namespace, typed.plain[1])
                                   : std::vector<std::string>();
   }
+  if (verb == "events" && before == "--for") return Objects(context, typed.object_namespace);
   if (words.back().starts_with("-")) return Options(verb);
-  if (typed.plain.empty()) return {"get", "describe", "explain", "logs", "version", "completion"};
+  if (typed.plain.empty())
+    return {"get", "describe", "explain", "logs", "events", "top", "restart", "version", "completion"};
   if (verb == "completion") return {"bash", "zsh", "fish"};
   if (verb == "logs") return NamesOf(context, Kind::kPods, typed.object_namespace);
   if (verb == "explain") return NamesOf(context, Kind::kDaemonSets, typed.object_namespace);
-  if (verb != "get" && verb != "describe") return {};
+  if (verb == "restart") {
+    const std::optional<Kind> before_names = typed.plain.size() > 1 ? ParseKind(typed.plain[1]) : std::nullopt;
+    return before_names ? NamesOf(context, *before_names, typed.object_namespace)
+                        : Objects(context, typed.object_namespace);
+  }
+  if (verb == "top" && typed.plain.size() == 1) return {"pods", "node"};
+  if (verb != "get" && verb != "describe" && verb != "top") return {};
   if (typed.plain.size() == 1) {
     return verb == "get" ? std::vector<std::string>{"status", "daemonsets", "pods", "node"}
                          : std::vector<std::string>{"daemonset", "pod", "node"};

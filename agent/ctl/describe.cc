@@ -41,7 +41,7 @@ class Text {
     text_ += table.Render(true);
   }
   void Heading(std::string_view heading) { text_ += fmt::format("{}:\n", heading); }
-  // The last line of every description.
+  // The last line before the events.
   void WaitsFor(const std::string& reason) { Line("Waits for", reason.empty() ? "nothing" : reason); }
   std::string Take() { return std::move(text_); }
 

@@ -1,4 +1,4 @@
-// What `describe` and `explain` print. Pure. Each ends with what the object waits for.
+// What `describe` and `explain` print. Pure. Each ends with what the object waits for; its events follow (events.h).
 #pragma once
 
 #include <string>

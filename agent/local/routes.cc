@@ -15,9 +15,10 @@
 namespace daemonsetd::local {
 namespace {
 
-constexpr std::array<std::string_view, 13> kPaths = {
-    "/v1/status", "/v1/daemonsets", "/v1/pods", "/v1/node", "/v1/explain", "/v1/version", "/v1/logs",
-    "/pods",      "/healthz",       "/livez",   "/readyz",  "/metrics",    "/configz"};
+constexpr char kRestartPath[] = "/v1/restart";
+constexpr std::array<std::string_view, 16> kPaths = {
+    "/v1/status", "/v1/daemonsets", "/v1/pods", "/v1/node", "/v1/explain", "/v1/version", "/v1/logs", "/v1/events",
+    kRestartPath, "/v1/usage",      "/pods",    "/healthz", "/livez",      "/readyz",     "/metrics", "/configz"};
 constexpr char kTextType[] = "text/plain; charset=utf-8";
 
 int HexDigit(char c) {
@@ -85,6 +86,28 @@ Route RouteResource(const Target& target, Resource resource, bool selectable, co
   const Selection selection{Value(target, "namespace"), Value(target, "name")};
   if (*watch) return WatchRoute{resource, selection};
   return Answer{.body = Render(sources.snapshot, resource, selection)};
+}
+
+Route RouteEvents(const Target& target, const RouteSources& sources) {
+  if (auto refused = RefuseUnknown(target, {"namespace", "kind", "name", "watch"})) return *refused;
+  const Result<bool> watch = Flag(target, "watch");
+  if (!watch) return BadRequest(watch.error().message(), "use watch=true or leave it away");
+  const Selection selection{Value(target, "namespace"), Value(target, "name"), Value(target, "kind")};
+  if (*watch) return WatchRoute{Resource::kEvents, selection};
+  return Answer{.body = Render(sources.snapshot, Resource::kEvents, selection)};
+}
+
+Route RouteRestart(const Target& target) {
+  static constexpr char kHint[] = "for example POST /v1/restart?kind=DaemonSet&namespace=kube-system&name=agent";
+  if (auto refused = RefuseUnknown(target, {"kind", "namespace", "name"})) return *refused;
+  RestartRequest request{Value(target, "kind"), Value(target, "namespace"), Value(target, "name")};
+  if (request.object_namespace.empty() || request.name.empty()) {
+    return BadRequest("parameters kind, namespace and name must be given", kHint);
+  }
+  if (request.kind != "DaemonSet" && request.kind != "Pod") {
+    return BadRequest(fmt::format("parameter kind={} is neither DaemonSet nor Pod", request.kind), kHint);
+  }
+  return request;
 }
 
 Route RouteLogs(const Target& target, const RouteSources& sources) {
@@ -187,9 +210,11 @@ Route FindRoute(std::string_view method, std::string_view target_text, const Rou
     for (const std::string_view one : kPaths) known += (known.empty() ? "" : " ") + std::string(one);
     return ErrorAnswer(404, fmt::format("no such path: {}", path), "paths: " + known);
   }
-  if (method != "GET") {
-    Answer answer = ErrorAnswer(405, fmt::format("method {} is not allowed on {}", method, path), "use GET");
-    answer.allow = "GET";
+  const std::string_view allowed = path == kRestartPath ? "POST" : "GET";
+  if (method != allowed) {
+    Answer answer =
+        ErrorAnswer(405, fmt::format("method {} is not allowed on {}", method, path), fmt::format("use {}", allowed));
+    answer.allow = allowed;
     return answer;
   }
   if (path == "/v1/status") return RouteResource(target, Resource::kStatus, false, sources);
@@ -197,9 +222,12 @@ Route FindRoute(std::string_view method, std::string_view target_text, const Rou
   if (path == "/v1/daemonsets") return RouteResource(target, Resource::kDaemonSets, true, sources);
   if (path == "/v1/pods") return RouteResource(target, Resource::kPods, true, sources);
   if (path == "/v1/explain") return RouteResource(target, Resource::kExplanations, true, sources);
+  if (path == "/v1/events") return RouteEvents(target, sources);
+  if (path == kRestartPath) return RouteRestart(target);
   if (path == "/v1/logs") return RouteLogs(target, sources);
   if (path == "/healthz" || path == "/livez" || path == "/readyz") return RouteHealth(target, sources);
   if (auto refused = RefuseUnknown(target, {})) return *refused;
+  if (path == "/v1/usage") return UsageRoute{};
   if (path == "/v1/version") return Answer{.body = ToJson(sources.snapshot.status.version()) + "\n"};
   if (path == "/pods") return Answer{.body = RenderPodList(sources.snapshot)};
   if (path == "/configz") return Answer{.body = std::string(sources.configz)};

@@ -45,7 +45,16 @@ struct LogsRoute {
   LogOptions options;
 };
 
-using Route = std::variant<Answer, WatchRoute, LogsRoute>;
+// Ends a pod so that a new one takes its place.
+struct RestartRequest {
+  std::string kind;  // "DaemonSet" or "Pod"
+  std::string object_namespace;
+  std::string name;
+};
+
+struct UsageRoute {};
+
+using Route = std::variant<Answer, WatchRoute, LogsRoute, RestartRequest, UsageRoute>;
 
 // What answers are made from. All of it outlives the call only.
 struct RouteSources {

@@ -91,24 +91,28 @@ Answer AnswerToBadRead(const boost::system::error_code& error) {
 }
 
 Answer AnswerTo(const Error& error) {
-  const int status = error.kind() == ErrorKind::kAbsent ? 404 : error.kind() == ErrorKind::kInvalid ? 400 : 500;
-  return ErrorAnswer(status, error.message(),
-                     status == 404   ? "daemonsetctl get pods -A -o wide shows what there is"
-                     : status == 400 ? "name the container with container=NAME"
-                                     : "the agent's log says more: journalctl -u daemonsetd");
+  switch (error.kind()) {
+    case ErrorKind::kAbsent:
+      return ErrorAnswer(404, error.message(), "daemonsetctl get pods -A -o wide shows what there is");
+    case ErrorKind::kInvalid: return ErrorAnswer(400, error.message(), "name the container with container=NAME");
+    case ErrorKind::kConflict: return ErrorAnswer(409, error.message(), "daemonsetctl explain says why");
+    case ErrorKind::kRetry: return ErrorAnswer(503, error.message(), "daemonsetctl get status shows the runtime");
+    case ErrorKind::kTimeout: return ErrorAnswer(504, error.message(), "daemonsetctl get status shows the runtime");
+    default: return ErrorAnswer(500, error.message(), "the agent's log says more: journalctl -u daemonsetd");
+  }
 }
 
 }  // namespace
 
 struct Server::Impl {
   Impl(async::Executor loop, async::Timeline& the_timeline, SnapshotHolder& holder, Registry& registry_in,
-       async::BlockingPool& the_pool, FindLog find, ServerOptions server_options)
+       async::BlockingPool& the_pool, Handlers the_handlers, ServerOptions server_options)
       : executor(loop),
         timeline(the_timeline),
         snapshots(holder),
         registry(registry_in),
         pool(the_pool),
-        find_log(std::move(find)),
+        handlers(std::move(the_handlers)),
         options(std::move(server_options)),
         requests(registry.AddCounters("daemonsetd_http_requests_total", "Requests on the local socket.")),
         open_connections(registry.AddGauges("daemonsetd_http_connections", "Open connections on the local socket.")),
@@ -123,6 +127,8 @@ struct Server::Impl {
   Task<bool> BeginStream(std::shared_ptr<Connection> connection, std::string content_type, bool chunked);
   Task<void> Watch(std::shared_ptr<Connection> connection, WatchRoute route, bool chunked);
   Task<void> Logs(std::shared_ptr<Connection> connection, LogsRoute route, bool keep_alive, bool chunked);
+  Task<Answer> MeasureUsage();
+  Answer Restart(const RestartRequest& request) const;
   Task<void> Refuse(std::shared_ptr<Connection> connection);
   void Accepted(Protocol::socket socket);
   void Count(std::string_view target, int status) {
@@ -134,7 +140,7 @@ struct Server::Impl {
   SnapshotHolder& snapshots;
   Registry& registry;
   async::BlockingPool& pool;
-  FindLog find_log;
+  Handlers handlers;
   ServerOptions options;
   Family<Counter>& requests;
   Family<Gauge>& open_connections;
@@ -145,8 +151,8 @@ struct Server::Impl {
 };
 
 Server::Server(async::Executor executor, async::Timeline& timeline, SnapshotHolder& snapshots, Registry& registry,
-               async::BlockingPool& pool, FindLog find_log, ServerOptions options)
-    : impl_(std::make_unique<Impl>(std::move(executor), timeline, snapshots, registry, pool, std::move(find_log),
+               async::BlockingPool& pool, Handlers handlers, ServerOptions options)
+    : impl_(std::make_unique<Impl>(std::move(executor), timeline, snapshots, registry, pool, std::move(handlers),
                                    std::move(options))) {}
 
 Server::~Server() {
@@ -252,6 +258,11 @@ Task<bool> Server::Impl::ServeOne(std::shared_ptr<Connection> connection, std::s
   const std::function<std::string()> metrics_text = [this] { return registry.Render(); };
   const RouteSources sources{*snapshot, timeline.Read().wall, options.configz, metrics_text};
   Route route = FindRoute(method, target, sources);
+  if (const RestartRequest* restart = std::get_if<RestartRequest>(&route)) route = Restart(*restart);
+  if (std::holds_alternative<UsageRoute>(route)) {
+    Answer usage = co_await MeasureUsage();
+    route = std::move(usage);
+  }
   if (const Answer* answer = std::get_if<Answer>(&route)) {
     Count(target, answer->status);
     std::string text = RenderAnswer(*answer, keep_alive);
@@ -266,6 +277,22 @@ Task<bool> Server::Impl::ServeOne(std::shared_ptr<Connection> connection, std::s
   Count(target, 200);
   co_await Logs(connection, std::get<LogsRoute>(std::move(route)), keep_alive, chunked);
   co_return false;
+}
+
+Answer Server::Impl::Restart(const RestartRequest& request) const {
+  if (!handlers.restart) return ErrorAnswer(501, "this agent restarts nothing", "ask the agent that runs the pod");
+  const Result<statusv1::RestartAnswer> done = handlers.restart(request);
+  if (!done) return AnswerTo(done.error());
+  return Answer{.body = ToJson(*done) + "\n"};
+}
+
+Task<Answer> Server::Impl::MeasureUsage() {
+  if (!handlers.usage) co_return ErrorAnswer(501, "this agent measures nothing", "ask the agent that runs the pods");
+  const Result<statusv1::UsageList> usage = co_await handlers.usage();
+  if (!usage) co_return AnswerTo(usage.error());
+  Answer answer;
+  answer.body = ToJson(*usage) + "\n";
+  co_return answer;
 }
 
 Task<bool> Server::Impl::Write(std::shared_ptr<Connection> connection, std::string bytes) {
@@ -307,8 +334,9 @@ Task<void> Server::Impl::Watch(std::shared_ptr<Connection> connection, WatchRout
 
 Task<void> Server::Impl::Logs(std::shared_ptr<Connection> connection, LogsRoute route, bool keep_alive, bool chunked) {
   std::optional<LogReader> reader;
-  Result<LogSource> source = find_log ? find_log(route.request)
-                                      : Result<LogSource>(Error(ErrorKind::kUnsupported, "this agent serves no logs"));
+  Result<LogSource> source = handlers.find_log
+                                 ? handlers.find_log(route.request)
+                                 : Result<LogSource>(Error(ErrorKind::kUnsupported, "this agent serves no logs"));
   Status opened = source ? Ok() : Status(source.error());
   if (source) {
     std::function<Status()> open = [&reader, path = source->path, options = route.options]() -> Status {

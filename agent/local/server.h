@@ -1,4 +1,4 @@
-// The local interface: HTTP/1.1 over a Unix socket. The socket's mode and group say who may ask; it changes nothing.
+// The local interface: HTTP/1.1 over a Unix socket. The socket's mode and group say who may ask, and restart pods.
 #pragma once
 
 #include <sys/types.h>
@@ -35,11 +35,20 @@ struct LogSource {
 // kAbsent: no such pod, container or attempt. kInvalid: the pod has several containers and the request names none.
 using FindLog = std::function<Result<LogSource>(const LogRequest&)>;
 
+// What the snapshot cannot answer. Errors: kAbsent 404, kInvalid 400, kConflict 409, kTimeout 504, kRetry 503, else
+// 500; the message ends with what to do next. A function that is null is told to be unsupported.
+struct Handlers {
+  FindLog find_log;
+  std::function<Result<statusv1::RestartAnswer>(const RestartRequest&)> restart;
+  // Its deadline is its own.
+  std::function<Task<Result<statusv1::UsageList>>()> usage;
+};
+
 class Server {
  public:
   // Everything passed by reference must outlive the server.
   Server(async::Executor executor, async::Timeline& timeline, SnapshotHolder& snapshots, Registry& registry,
-         async::BlockingPool& pool, FindLog find_log, ServerOptions options);
+         async::BlockingPool& pool, Handlers handlers, ServerOptions options);
   // Removes the socket file if it is still the one that Open made.
   ~Server();
   Server(const Server&) = delete;

@@ -42,12 +42,65 @@ std::string_view EventField(Resource resource) {
     case Resource::kPods: return "pod";
     case Resource::kNode: return "node";
     case Resource::kExplanations: return "explanation";
+    case Resource::kEvents: return "event";
   }
   return "";
 }
 
 std::string EventLine(std::string_view type, Resource resource, std::string_view object_json) {
   return fmt::format("{{\"type\":\"{}\",\"{}\":{}}}\n", type, EventField(resource), object_json);
+}
+
+std::string TimeText(const metav1::Time& time) {
+  return time.has_seconds() ? FormatRfc3339(WallTime(Seconds(time.seconds()))) : std::string();
+}
+
+statusv1::EventSummary Summarize(const corev1::Event& event) {
+  statusv1::EventSummary summary;
+  summary.set_namespace_(event.metadata().namespace_());
+  summary.set_name(event.metadata().name());
+  summary.set_type(event.type());
+  summary.set_reason(event.reason());
+  summary.set_message(event.message());
+  summary.set_count(event.count());
+  summary.set_first_timestamp(TimeText(event.firsttimestamp()));
+  summary.set_last_timestamp(TimeText(event.lasttimestamp()));
+  summary.set_object_kind(event.involvedobject().kind());
+  summary.set_object_namespace(event.involvedobject().namespace_());
+  summary.set_object_name(event.involvedobject().name());
+  summary.set_object_uid(event.involvedobject().uid());
+  summary.set_field_path(event.involvedobject().fieldpath());
+  summary.set_source(event.source().component());
+  return summary;
+}
+
+bool Selected(const Selection& selection, const corev1::Event& event) {
+  const corev1::ObjectReference& about = event.involvedobject();
+  return Selected(selection, event.metadata().namespace_(), about.name()) &&
+         (selection.kind.empty() || selection.kind == about.kind());
+}
+
+statusv1::EventList SelectEvents(const Snapshot& snapshot, const Selection& selection) {
+  statusv1::EventList list;
+  for (const auto& logged : snapshot.events) {
+    if (Selected(selection, logged->event)) *list.add_items() = Summarize(logged->event);
+  }
+  return list;
+}
+
+// Events are many and change by one at a time, so the lines are not compared but counted.
+std::string RenderNewEvents(const Snapshot& snapshot, const Selection& selection, Known& known) {
+  std::string& told = known["change"];
+  const std::uint64_t last = told.empty() ? 0 : std::stoull(told);
+  std::string lines;
+  for (const auto& logged : snapshot.events) {
+    if (logged->change <= last) continue;
+    told = std::to_string(logged->change);
+    if (!Selected(selection, logged->event)) continue;
+    const bool first = last == 0 || logged->event.count() == 1;
+    lines += EventLine(first ? "ADDED" : "MODIFIED", Resource::kEvents, ToJson(Summarize(logged->event)));
+  }
+  return lines;
 }
 
 }  // namespace
@@ -62,6 +115,7 @@ std::string Render(const Snapshot& snapshot, Resource resource, const Selection&
     case Resource::kPods: return ToJson(all ? snapshot.pods : Select(snapshot.pods, selection)) + "\n";
     case Resource::kExplanations:
       return ToJson(all ? snapshot.explanations : Select(snapshot.explanations, selection)) + "\n";
+    case Resource::kEvents: return ToJson(SelectEvents(snapshot, selection)) + "\n";
   }
   return {};
 }
@@ -76,11 +130,13 @@ std::vector<std::pair<std::string, const google::protobuf::Message*>> Objects(co
     case Resource::kDaemonSets: Collect(snapshot.daemon_sets, selection, objects); break;
     case Resource::kPods: Collect(snapshot.pods, selection, objects); break;
     case Resource::kExplanations: Collect(snapshot.explanations, selection, objects); break;
+    case Resource::kEvents: break;  // not kept as messages of their own
   }
   return objects;
 }
 
 std::string RenderChanges(const Snapshot& snapshot, Resource resource, const Selection& selection, Known& known) {
+  if (resource == Resource::kEvents) return RenderNewEvents(snapshot, selection, known);
   std::string lines;
   Known now;
   std::vector<std::string> order;

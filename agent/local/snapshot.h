@@ -3,11 +3,13 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "agent/decide/event_aggregation.h"
 #include "agent/local/status_json.h"
 #include "agent/model/kubernetes.h"
 #include "status.pb.h"
@@ -31,14 +33,16 @@ struct Snapshot {
   statusv1::ExplanationList explanations;
   corev1::PodList pod_list;  // answers /pods, as the kubelet does
   std::vector<HealthCheck> readiness;
+  std::vector<std::shared_ptr<const decide::LoggedEvent>> events;  // newest last
 };
 
-enum class Resource { kStatus, kDaemonSets, kPods, kNode, kExplanations };
+enum class Resource { kStatus, kDaemonSets, kPods, kNode, kExplanations, kEvents };
 
 // Empty fields match everything.
 struct Selection {
   std::string object_namespace;
-  std::string name;
+  std::string name;  // of an event: of what it is about
+  std::string kind;  // of events alone: what they are about
 };
 
 // The body of GET /v1/<resource>, one line of JSON with a line end. `selection` does not apply to status and node.
@@ -49,7 +53,7 @@ std::vector<std::pair<std::string, const google::protobuf::Message*>> Objects(co
                                                                               Resource resource,
                                                                               const Selection& selection);
 
-// What a watcher was told last, by key.
+// What a watcher was told last, by key; of events only how far.
 using Known = std::map<std::string, std::string>;
 
 // WatchEvent lines (each with its line end) that lead from `known` to `snapshot`; brings `known` up to date.

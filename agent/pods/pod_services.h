@@ -14,6 +14,7 @@
 #include "agent/pods/event_log.h"
 #include "agent/pods/images.h"
 #include "agent/pods/paths.h"
+#include "agent/pods/records.h"
 #include "agent/pods/runtime_view.h"
 #include "agent/pods/user_namespaces.h"
 #include "agent/pods/volumes/volumes.h"
@@ -49,6 +50,7 @@ struct PodServices {
   // Sandboxes and containers being created at the same time on this node.
   async::Semaphore& starts;
   EventLog& events;
+  Records& records;
   Directories directories;
   decide::PlanLimits limits;
   PodSettings settings;

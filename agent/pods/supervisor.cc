@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "agent/base/digest.h"
 #include "agent/base/log.h"
 #include "agent/decide/daemon_pod.h"
@@ -15,6 +17,10 @@ using decide::Workload;
 
 // A wait between two attempts to fetch the images of a new template; the puller has a back-off of its own per image.
 constexpr BackoffLimits kPullRetry{.initial = std::chrono::seconds(5), .maximum = std::chrono::minutes(5)};
+
+constexpr char kRestartReason[] = "a restart was asked for";
+
+std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() + "/" + pod.metadata().name(); }
 
 std::string NameOf(const Workload& workload) { return workload.namespace_ + "/" + workload.name; }
 
@@ -95,14 +101,19 @@ Task<void> Supervisor::Run() {
 
 void Supervisor::SetSources(const std::vector<DaemonSetSource>& daemon_sets, const std::vector<PodSource>& pods,
                             bool complete) {
-  std::map<std::string, WallTime> first_seen;
-  for (const Hosted& hosted : workloads_) first_seen[hosted.workload.uid] = hosted.first_seen;
+  std::map<std::string, Hosted*> known;
+  for (Hosted& hosted : workloads_) known[hosted.workload.uid] = &hosted;
   std::vector<Hosted> workloads;
   for (const DaemonSetSource& daemon_set : daemon_sets) workloads.push_back(FromDaemonSet(daemon_set));
   for (const PodSource& pod : pods) workloads.push_back(FromPod(pod));
   for (Hosted& hosted : workloads) {
-    const auto seen = first_seen.find(hosted.workload.uid);
-    hosted.first_seen = seen == first_seen.end() ? services_.timeline.Read().wall : seen->second;
+    const auto before = known.find(hosted.workload.uid);
+    if (before == known.end()) {
+      hosted.first_seen = services_.timeline.Read().wall;
+    } else {
+      hosted.first_seen = before->second->first_seen;
+      hosted.decision = before->second->decision;  // until the next plan; what it refused has been told
+    }
   }
   workloads_ = std::move(workloads);
   complete_ = complete_ || complete;
@@ -129,10 +140,37 @@ corev1::Pod Supervisor::MakePod(const Hosted& hosted, std::uint32_t sequence) co
 void Supervisor::RefreshNextPod(Hosted& hosted) {
   Workload& workload = hosted.workload;
   if (workload.kind != Workload::Kind::kDaemonSet) return;
-  const std::uint32_t sequence = next_sequence_[workload.uid];
+  const std::uint32_t sequence = NextSequence(workload.uid);
   if (workload.next_pod.has_metadata() && workload.next_sequence == sequence) return;
   workload.next_sequence = sequence;
   workload.next_pod = MakePod(hosted, sequence);
+}
+
+std::uint32_t Supervisor::NextSequence(const std::string& owner_uid) const {
+  const checkpointv1::WorkloadRecord* record = services_.records.FindWorkload(owner_uid);
+  return record ? record->next_sequence() : 0;
+}
+
+void Supervisor::RaiseSequence(const std::string& owner_uid, std::uint32_t at_least) {
+  if (owner_uid.empty() || NextSequence(owner_uid) >= at_least) return;
+  const checkpointv1::WorkloadRecord* known = services_.records.FindWorkload(owner_uid);
+  checkpointv1::WorkloadRecord record = known ? *known : checkpointv1::WorkloadRecord();
+  record.set_owner_uid(owner_uid);
+  record.set_next_sequence(at_least);
+  for (const Hosted& hosted : workloads_) {
+    if (hosted.workload.uid != owner_uid) continue;
+    record.set_namespace_(hosted.workload.namespace_);
+    record.set_name(hosted.workload.name);
+  }
+  services_.records.Put(std::move(record));
+}
+
+// A pod that neither has a worker nor is in the runtime is gone: nobody else removes what an earlier process left.
+void Supervisor::ForgetRecords() {
+  if (!complete_) return;
+  for (const std::string& uid : services_.records.PodUids()) {
+    if (!workers_.contains(uid) && services_.view.Find(uid) == nullptr) services_.records.RemovePod(uid);
+  }
 }
 
 std::vector<KnownPod> Supervisor::KnownPods() {
@@ -175,9 +213,9 @@ std::vector<KnownPod> Supervisor::KnownPods() {
 
 void Supervisor::Reconcile() {
   for (const auto& [uid, observed] : services_.view.pods()) {
-    if (const auto identity = ReadIdentity(observed)) {
-      std::uint32_t& next = next_sequence_[identity->owner_uid];
-      next = std::max(next, identity->sequence + 1);
+    const auto identity = ReadIdentity(observed);
+    if (identity && identity->owner_kind == KindName(Workload::Kind::kDaemonSet)) {
+      RaiseSequence(identity->owner_uid, identity->sequence + 1);
     }
   }
   std::vector<const Workload*> workloads;
@@ -221,8 +259,12 @@ void Supervisor::Reconcile() {
                          .restart_hash = workload.restart_hash,
                          .hash_version = decide::kSpecHashVersion,
                          .sequence = workload.next_sequence};
-    ++next_sequence_[workload.uid];
+    if (workload.kind == Workload::Kind::kDaemonSet) RaiseSequence(workload.uid, workload.next_sequence + 1);
     plan.decisions[start.workload].pod_uid = workload.next_pod.metadata().uid();
+    if (workload.kind == Workload::Kind::kDaemonSet) {
+      services_.events.Record(decide::ReferenceTo(workloads_[start.workload].daemon_set), EventType::kNormal,
+                              "SuccessfulCreate", "Created pod: " + workload.next_pod.metadata().name());
+    }
     StartWorker(std::move(identity), workload.next_pod);
   }
   for (const auto& update : plan.updates) {
@@ -231,7 +273,11 @@ void Supervisor::Reconcile() {
     worker.Update(MakePod(hosted, worker.identity().sequence), hosted.workload.template_hash);
   }
   for (const std::size_t index : plan.pulls) Pull(index);
-  for (std::size_t i = 0; i < workloads_.size(); ++i) workloads_[i].decision = std::move(plan.decisions[i]);
+  for (std::size_t i = 0; i < workloads_.size(); ++i) {
+    TellRefusal(workloads_[i], plan.decisions[i]);
+    workloads_[i].decision = std::move(plan.decisions[i]);
+  }
+  ForgetRecords();
   on_change_();
 }
 
@@ -248,6 +294,7 @@ void Supervisor::StartWorker(PodIdentity identity, corev1::Pod pod) {
 Task<void> Supervisor::RunWorker(std::string uid) {
   PodWorker& worker = *workers_.at(uid);
   co_await worker.Run();
+  services_.records.RemovePod(uid);  // a static pod comes back under this UID, and begins anew
   log::Info("pod is gone",
             {{"pod", worker.pod().metadata().namespace_() + "/" + worker.pod().metadata().name()}, {"uid", uid}});
   workers_.erase(uid);
@@ -262,7 +309,84 @@ void Supervisor::Stop(const std::string& uid, const std::string& reason) {
     StartWorker(ReadIdentity(*observed).value_or(PodIdentity{}), PodFromRuntime(*observed));
     worker = workers_.find(uid);
   }
+  if (!worker->second->terminating()) TellStop(*worker->second, reason);
   worker->second->Terminate(Seconds(worker->second->pod().spec().terminationgraceperiodseconds()), reason);
+}
+
+// Words and reasons of the DaemonSet controller (pkg/controller/daemon).
+void Supervisor::TellRefusal(const Hosted& hosted, const decide::WorkloadDecision& decision) {
+  if (hosted.workload.kind != Workload::Kind::kDaemonSet) return;
+  const std::string& message = decision.admission.message;
+  if (decision.admission.admitted || message.empty() || message == hosted.decision.admission.message) return;
+  services_.events.Record(
+      decide::ReferenceTo(hosted.daemon_set), EventType::kWarning, "FailedPlacement",
+      fmt::format("failed to place pod on \"{}\": {}", services_.node().metadata().name(), message));
+}
+
+void Supervisor::TellStop(const PodWorker& worker, const std::string& reason) {
+  const PodIdentity& identity = worker.identity();
+  if (identity.owner_kind != KindName(Workload::Kind::kDaemonSet)) return;
+  const corev1::Pod& pod = worker.pod();
+  appsv1::DaemonSet owner;
+  owner.mutable_metadata()->set_namespace_(pod.metadata().namespace_());
+  owner.mutable_metadata()->set_name(identity.owner_name);
+  owner.mutable_metadata()->set_uid(identity.owner_uid);
+  const corev1::ObjectReference about = decide::ReferenceTo(owner);
+  if (worker.terminal()) {
+    const bool failed = pod.status().phase() == "Failed";
+    services_.events.Record(
+        about, failed ? EventType::kWarning : EventType::kNormal, failed ? "FailedDaemonPod" : "SucceededDaemonPod",
+        fmt::format("Found {} daemon pod {} on node {}, will try to {} it", failed ? "failed" : "succeeded",
+                    NameOf(pod), services_.node().metadata().name(), failed ? "kill" : "delete"));
+  }
+  // The reason is ours: nobody can ask a controller here (PL-06).
+  services_.events.Record(about, EventType::kNormal, "SuccessfulDelete",
+                          fmt::format("Deleted pod: {} ({})", pod.metadata().name(), reason));
+}
+
+Result<std::vector<std::string>> Supervisor::RestartDaemonSet(const std::string& object_namespace,
+                                                              const std::string& name) {
+  const auto hosted = std::find_if(workloads_.begin(), workloads_.end(), [&](const Hosted& one) {
+    return one.workload.kind == Workload::Kind::kDaemonSet && one.workload.namespace_ == object_namespace &&
+           one.workload.name == name;
+  });
+  if (hosted == workloads_.end()) {
+    return Error(ErrorKind::kAbsent, fmt::format("no DaemonSet {}/{} on this node", object_namespace, name));
+  }
+  std::vector<std::string> uids;
+  for (const auto& [uid, worker] : workers_) {
+    if (worker->identity().owner_uid == hosted->workload.uid && !worker->terminating()) uids.push_back(uid);
+  }
+  if (uids.empty()) {
+    const std::string& reason = hosted->decision.waiting_for;
+    return Error(ErrorKind::kConflict,
+                 fmt::format("DaemonSet {}/{} has no pod to restart on this node{}{}", object_namespace, name,
+                             reason.empty() ? "" : ", it waits for ", reason));
+  }
+  std::vector<std::string> names;
+  for (const std::string& uid : uids) {
+    names.push_back(workers_.at(uid)->pod().metadata().name());
+    Stop(uid, kRestartReason);
+  }
+  return names;
+}
+
+Result<std::vector<std::string>> Supervisor::RestartPod(const std::string& object_namespace, const std::string& name) {
+  std::string stopping;
+  for (const auto& [uid, worker] : workers_) {
+    const auto& metadata = worker->pod().metadata();
+    if (metadata.namespace_() != object_namespace || metadata.name() != name) continue;
+    if (worker->terminating()) {
+      stopping = worker->termination_reason();
+      continue;
+    }
+    Stop(uid, kRestartReason);
+    return std::vector<std::string>{name};
+  }
+  if (!stopping.empty()) {
+    return Error(ErrorKind::kConflict, fmt::format("pod {}/{} stops already: {}", object_namespace, name, stopping));
+  }
+  return Error(ErrorKind::kAbsent, fmt::format("no pod {}/{} on this node", object_namespace, name));
 }
 
 void Supervisor::Pull(std::size_t index) {

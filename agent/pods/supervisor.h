@@ -35,6 +35,11 @@ class Supervisor {
 
   // A complete new picture of what the sources ask for. `complete` false: nothing is stopped for lack of an owner.
   void SetSources(const std::vector<DaemonSetSource>& daemon_sets, const std::vector<PodSource>& pods, bool complete);
+  // Stops the pod gracefully; one that still is asked for gets a successor. Answers the names of the pods that stop.
+  // kAbsent: no such object here. kConflict: there is no pod that could be stopped, and why.
+  Result<std::vector<std::string>> RestartDaemonSet(const std::string& object_namespace, const std::string& name);
+  Result<std::vector<std::string>> RestartPod(const std::string& object_namespace, const std::string& name);
+
   // The node's labels, taints or allocatable changed.
   void NodeChanged();
   // The runtime's record of this pod changed; "" when the runtime as a whole did.
@@ -56,6 +61,13 @@ class Supervisor {
   std::vector<decide::KnownPod> KnownPods();
   corev1::Pod MakePod(const Hosted& hosted, std::uint32_t sequence) const;
   void RefreshNextPod(Hosted& hosted);
+  // Of the next pod of this owner: what the checkpoint and earlier pods leave free.
+  std::uint32_t NextSequence(const std::string& owner_uid) const;
+  void RaiseSequence(const std::string& owner_uid, std::uint32_t at_least);
+  void ForgetRecords();
+  // Tells of a start that admission refuses, once per reason.
+  void TellRefusal(const Hosted& hosted, const decide::WorkloadDecision& decision);
+  void TellStop(const PodWorker& worker, const std::string& reason);
   void StartWorker(PodIdentity identity, corev1::Pod pod);
   void Stop(const std::string& uid, const std::string& reason);
   void Pull(std::size_t index);
@@ -70,9 +82,8 @@ class Supervisor {
   std::vector<Hosted> workloads_;
   bool complete_ = false;
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;
-  std::map<std::string, std::uint32_t> next_sequence_;  // by owner UID
-  std::map<std::string, std::string> pulls_;            // by owner UID: the template hash being pulled
-  std::map<std::string, std::string> pulled_;           // by owner UID: the template hash whose images are present
+  std::map<std::string, std::string> pulls_;   // by owner UID: the template hash being pulled
+  std::map<std::string, std::string> pulled_;  // by owner UID: the template hash whose images are present
 };
 
 }  // namespace daemonsetd::pods

@@ -141,6 +141,61 @@ TEST_F(CliTest, CompletesVerbsResourcesAndNames) {
   EXPECT_EQ(RunHere({"__complete", "--", "get", "pods", "--no"}).out, "--no-headers\n");
 }
 
+TEST_F(CliTest, EventsMatch) {
+  ExpectGolden("events.txt", {"events", "-n", "kube-system"});
+  ExpectGolden("events-all.txt", {"events", "-A"});
+  ExpectGolden("events-for.yaml", {"events", "-n", "kube-system", "--for", "ds/agent", "-o", "yaml"});
+  EXPECT_THAT(RunHere({"events", "-o", "name"}).out, ::testing::StartsWith("event/web-node-1."));
+  EXPECT_EQ(RunHere({"events", "-n", "empty"}).err, "No events found in empty namespace.\n");
+  EXPECT_EQ(RunHere({"events", "--for", "agent"}).code, kExitUsage);
+}
+
+// SE: what a program wrote must not reach the terminal's controls.
+TEST_F(CliTest, AnEventIsOneLineWithoutControlCharacters) {
+  const Ran ran = RunHere({"events", "-A"});
+  EXPECT_EQ(ran.out.find('\x1b'), std::string::npos);
+  EXPECT_THAT(ran.out, HasSubstr("Readiness probe failed: no answer [2J\n"));
+}
+
+TEST_F(CliTest, RestartPrintsWhatItRestarted) {
+  EXPECT_EQ(RunHere({"restart", "daemonset/agent", "-n", "kube-system"}).out, "daemonset.apps/agent restarted\n");
+  EXPECT_EQ(RunHere({"restart", "ds", "agent"}).out, "daemonset.apps/agent restarted\n");
+  EXPECT_EQ(RunHere({"restart", "daemonset.apps/agent", "pod/agent"}).out,
+            "daemonset.apps/agent restarted\npod/agent restarted\n");
+}
+
+TEST_F(CliTest, RestartSaysWhyNot) {
+  const Ran missing = RunHere({"restart", "ds/none", "pod/agent"});
+  EXPECT_EQ(missing.code, kExitNotFound);
+  EXPECT_EQ(missing.out, "pod/agent restarted\n");
+  EXPECT_THAT(missing.err, HasSubstr("daemonset \"none\" not found in namespace default"));
+  const Ran nothing = RunHere({"restart", "ds/gpu"});
+  EXPECT_EQ(nothing.code, kExitError);
+  EXPECT_THAT(nothing.err, HasSubstr("DaemonSet default/gpu has no pod on this node"));
+  EXPECT_EQ(RunHere({"restart", "node/node-1"}).code, kExitUsage);
+  EXPECT_EQ(RunHere({"restart", "agent"}).code, kExitUsage);
+  EXPECT_EQ(RunHere({"restart", "ds"}).code, kExitUsage);
+}
+
+TEST_F(CliTest, TopMatches) {
+  ExpectGolden("top-pods.txt", {"top", "pods", "-A"});
+  ExpectGolden("top-containers.txt", {"top", "pods", "-n", "kube-system", "--containers"});
+  ExpectGolden("top-node.txt", {"top", "node"});
+  EXPECT_EQ(RunHere({"top"}).out, RunHere({"top", "pods"}).out);
+  EXPECT_THAT(RunHere({"top", "pod", "web-node-1", "-o", "json"}).out, HasSubstr("\"memory\": \"3Mi\""));
+  EXPECT_EQ(RunHere({"top", "pods", "none"}).code, kExitNotFound);
+  EXPECT_EQ(RunHere({"top", "status"}).code, kExitUsage);
+}
+
+TEST_F(CliTest, CompletesTheNewVerbs) {
+  EXPECT_EQ(RunHere({"__complete", "--", "re"}).out, "restart\n");
+  EXPECT_EQ(RunHere({"__complete", "--", "top", ""}).out, "pods\nnode\n");
+  EXPECT_EQ(RunHere({"__complete", "--", "restart", "-n", "kube-system", ""}).out,
+            "daemonset/agent\npod/agent-x7k2p\n");
+  EXPECT_EQ(RunHere({"__complete", "--", "events", "--for", "daemonset/"}).out, "daemonset/gpu\n");
+  EXPECT_EQ(RunHere({"__complete", "--", "events", "--fo"}).out, "--for\n");
+}
+
 TEST_F(CliTest, BashReadsItsScript) {
   const std::string path = (server_.directory / "completion.bash").string();
   std::ofstream(path) << RunHere({"completion", "bash"}).out;

@@ -8,6 +8,34 @@ namespace daemonsetd::ctl {
 
 inline WallTime SampleNow() { return *local::ParseRfc3339("2026-11-25T12:00:00Z"); }
 
+inline std::vector<std::shared_ptr<const decide::LoggedEvent>> SampleEvents() {
+  decide::EventRing ring("daemonsetd", "node-1");
+  Now now{.mono = MonoTime(std::chrono::hours(1)), .wall = *local::ParseRfc3339("2026-11-25T11:00:00Z")};
+  const auto pass = [&now](Nanoseconds duration) {
+    now.mono += duration;
+    now.wall += duration;
+  };
+  const auto about = [](const char* kind, const char* object_namespace, const char* name) {
+    corev1::ObjectReference reference;
+    reference.set_kind(kind);
+    reference.set_namespace_(object_namespace);
+    reference.set_name(name);
+    return reference;
+  };
+  const auto agent = about("Pod", "kube-system", "agent-x7k2p");
+  ring.Add(about("DaemonSet", "kube-system", "agent"), decide::EventType::kNormal, "SuccessfulCreate",
+           "Created pod: agent-x7k2p", now);
+  ring.Add(agent, decide::EventType::kNormal, "Pulled", "Container image \"agent:1.2\" already present on machine",
+           now);
+  for (int i = 0; i < 4; ++i) {
+    pass(std::chrono::minutes(14));
+    ring.Add(agent, decide::EventType::kWarning, "Unhealthy", "Readiness probe failed: no\nanswer\x1b[2J\n", now);
+  }
+  ring.Add(about("Pod", "default", "web-node-1"), decide::EventType::kNormal, "Pulling", "Pulling image \"web:1\"",
+           now);
+  return ring.Recent();
+}
+
 inline local::Snapshot SampleSnapshot() {
   local::Snapshot snapshot;
   const auto read = [](const char* json, google::protobuf::Message& message) {
@@ -66,6 +94,7 @@ inline local::Snapshot SampleSnapshot() {
     {"name":"nodeSelector","outcome":"FAILED","detail":"disk=ssd: the node has disk=hdd"},
     {"name":"taints","outcome":"SKIPPED"}],"verdict":"does not run here","waitsFor":"a node with disk=ssd"}]})",
        snapshot.explanations);
+  snapshot.events = SampleEvents();
   return snapshot;
 }
 

@@ -91,6 +91,7 @@ TEST_F(EventRingTest, AnotherTypeReasonContainerOrObjectIsAnotherEvent) {
   EXPECT_THAT(names, SizeIs(5));
 }
 
+// PF-01, the part of the node: changing texts do not become ever more events.
 TEST_F(EventRingTest, TheEleventhMessageOfAKindIsCombinedWithTheFollowing) {
   for (int i = 0; i < 30; ++i) Add("Unhealthy", "probe " + std::to_string(i));
   ASSERT_THAT(Events(), SizeIs(11));

@@ -134,5 +134,64 @@ TEST(Registry, RendersPrometheusText) {
   EXPECT_THROW(registry.AddGauges("other", "No prefix."), std::logic_error);
 }
 
+corev1::ObjectReference About(const std::string& kind, const std::string& name) {
+  corev1::ObjectReference reference;
+  reference.set_kind(kind);
+  reference.set_namespace_("default");
+  reference.set_name(name);
+  return reference;
+}
+
+TEST_F(RoutesTest, EventsAreSelectedByWhatTheyAreAbout) {
+  decide::EventRing ring("daemonsetd", "node-a");
+  const Now now{};
+  ring.Add(About("Pod", "a"), decide::EventType::kNormal, "Started", "pod a", now);
+  ring.Add(About("DaemonSet", "a"), decide::EventType::kNormal, "SuccessfulCreate", "set a", now);
+  ring.Add(About("Pod", "b"), decide::EventType::kWarning, "Failed", "pod b", now);
+  snapshot_.events = ring.Recent();
+  EXPECT_THAT(Ask("/v1/events").body, HasSubstr("\"lastTimestamp\":\"1970-01-01T00:00:00Z\""));
+  const std::string body = Ask("/v1/events?namespace=default&kind=Pod&name=a").body;
+  EXPECT_THAT(body, HasSubstr("pod a"));
+  EXPECT_THAT(body, Not(HasSubstr("set a")));
+  EXPECT_THAT(body, Not(HasSubstr("pod b")));
+  EXPECT_EQ(Ask("/v1/events?namespace=other").body, "{\"items\":[]}\n");
+}
+
+TEST_F(RoutesTest, AStreamOfEventsTellsEachChangeOnce) {
+  decide::EventRing ring("daemonsetd", "node-a");
+  const Now now{};
+  const Selection pod_a{.kind = "Pod"};
+  ring.Add(About("Pod", "a"), decide::EventType::kNormal, "Started", "one", now);
+  snapshot_.events = ring.Recent();
+  Known known;
+  EXPECT_THAT(RenderChanges(snapshot_, Resource::kEvents, pod_a, known), HasSubstr("{\"type\":\"ADDED\",\"event\":{"));
+  EXPECT_EQ(RenderChanges(snapshot_, Resource::kEvents, pod_a, known), "");
+  ring.Add(About("Pod", "a"), decide::EventType::kNormal, "Started", "one", now);
+  ring.Add(About("Pod", "a"), decide::EventType::kNormal, "Killing", "two", now);
+  ring.Add(About("DaemonSet", "a"), decide::EventType::kNormal, "SuccessfulDelete", "three", now);
+  snapshot_.events = ring.Recent();
+  const std::string lines = RenderChanges(snapshot_, Resource::kEvents, pod_a, known);
+  EXPECT_THAT(lines, HasSubstr("{\"type\":\"MODIFIED\",\"event\":{"));
+  EXPECT_THAT(lines, HasSubstr("\"count\":2"));
+  EXPECT_THAT(lines, HasSubstr("two"));
+  EXPECT_THAT(lines, Not(HasSubstr("three")));
+  EXPECT_EQ(RenderChanges(snapshot_, Resource::kEvents, pod_a, known), "");
+}
+
+TEST_F(RoutesTest, ARestartNamesOneObject) {
+  const Route route = Find("/v1/restart?kind=DaemonSet&namespace=default&name=a", "POST");
+  const RestartRequest* request = std::get_if<RestartRequest>(&route);
+  ASSERT_NE(request, nullptr);
+  EXPECT_EQ(request->kind, "DaemonSet");
+  EXPECT_EQ(request->name, "a");
+  EXPECT_EQ(Ask("/v1/restart?kind=Node&namespace=default&name=a", "POST").status, 400);
+  EXPECT_EQ(Ask("/v1/restart?kind=Pod&name=a", "POST").status, 400);
+  EXPECT_EQ(Ask("/v1/restart?kind=Pod&namespace=default&name=a&force=1", "POST").status, 400);
+  // A link or a prefetch must never restart anything.
+  const Answer get = Ask("/v1/restart?kind=Pod&namespace=default&name=a");
+  EXPECT_EQ(get.status, 405);
+  EXPECT_EQ(get.allow, "POST");
+}
+
 }  // namespace
 }  // namespace daemonsetd::local

@@ -26,6 +26,18 @@ namespace daemonsetd::local {
 
 class RunningServer {
  public:
+  // Answers two pods of which one has a container that cannot be measured.
+  static Task<Result<statusv1::UsageList>> Usage() {
+    statusv1::UsageList usage;
+    const Status parsed = FromJson(R"({"window":"1s","items":[
+      {"namespace":"default","name":"web-node-1","containers":[{"name":"web","memory":"3Mi"}]},
+      {"namespace":"kube-system","name":"agent-x7k2p","containers":[{"name":"agent","cpu":"12345678n","memory":"64Mi"},
+      {"name":"proxy","cpu":"250m","memory":"1536Ki"}]}]})",
+                                   usage);
+    if (!parsed) co_return parsed.error();
+    co_return usage;
+  }
+
   RunningServer(Snapshot snapshot, ServerOptions options) : snapshots_(context_.get_executor()), pool_(1) {
     std::string pattern = (std::filesystem::temp_directory_path() / "local-XXXXXX").string();
     directory = mkdtemp(pattern.data());
@@ -37,8 +49,21 @@ class RunningServer {
       if (request.pod != "agent-x7k2p") return Error(ErrorKind::kAbsent, "pod " + request.pod + " is not on this node");
       return LogSource{log_path, nullptr};
     };
-    server_ = std::make_unique<Server>(context_.get_executor(), timeline_, snapshots_, registry_, pool_,
-                                       std::move(find_log), options);
+    auto restart = [](const RestartRequest& request) -> Result<statusv1::RestartAnswer> {
+      if (request.name == "gpu") return Error(ErrorKind::kConflict, "DaemonSet default/gpu has no pod on this node");
+      if (request.name != "agent") {
+        return Error(ErrorKind::kAbsent, "no " + request.kind + " " + request.object_namespace + "/" + request.name);
+      }
+      statusv1::RestartAnswer answer;
+      answer.set_kind(request.kind);
+      answer.set_namespace_(request.object_namespace);
+      answer.set_name(request.name);
+      answer.add_pods("agent-x7k2p");
+      return answer;
+    };
+    server_ = std::make_unique<Server>(
+        context_.get_executor(), timeline_, snapshots_, registry_, pool_,
+        Handlers{.find_log = std::move(find_log), .restart = std::move(restart), .usage = Usage}, options);
     opened = server_->Open();
     if (!opened) return;
     boost::asio::co_spawn(context_, server_->Serve(),

@@ -206,5 +206,22 @@ TEST(SocketFile, DoesNotRemoveASuccessor) {
   fs::remove_all(directory);
 }
 
+TEST(Server, RestartsByPostAlone) {
+  RunningServer server({}, {});
+  const std::string target = "/v1/restart?kind=DaemonSet&namespace=default&name=";
+  const auto post = [&](const std::string& name) {
+    return Ask(server, "POST " + target + name + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n" + kClose + "\r\n");
+  };
+  EXPECT_THAT(post("agent"), HasSubstr("\"pods\":[\"agent-x7k2p\"]"));
+  EXPECT_THAT(post("none"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(post("gpu"), StartsWith("HTTP/1.1 409"));
+  EXPECT_THAT(Ask(server, Request(target + "agent", kClose)), StartsWith("HTTP/1.1 405"));
+}
+
+TEST(Server, MeasuresUsageWhenAsked) {
+  RunningServer server({}, {});
+  EXPECT_THAT(Ask(server, Request("/v1/usage", kClose)), HasSubstr("\"cpu\":\"12345678n\""));
+}
+
 }  // namespace
 }  // namespace daemonsetd::local

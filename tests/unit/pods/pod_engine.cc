@@ -6,7 +6,7 @@
 
 namespace daemonsetd::pods {
 
-PodEngine::PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, const Directories& files)
+PodEngine::PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, Records& records, const Directories& files)
     : blocking(0),
       starts(loop.executor(), 4),
       events(loop.timeline(), "node-a"),
@@ -25,6 +25,7 @@ PodEngine::PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, const Direc
                .prober = prober,
                .starts = starts,
                .events = events,
+               .records = records,
                .directories = files,
                .node = [this]() -> const corev1::Node& { return node; },
                .host_ips = [] { return std::vector<std::string>{"192.0.2.1"}; }},
@@ -41,7 +42,7 @@ PodEngineTest::PodEngineTest() : runtime(loop.executor(), loop.timeline()) {
 PodEngineTest::~PodEngineTest() { Stop(); }
 
 void PodEngineTest::Start() {
-  engine = std::make_unique<PodEngine>(loop, runtime, directories());
+  engine = std::make_unique<PodEngine>(loop, runtime, records, directories());
   view = loop.Start(engine->view.Run());
   supervisor = loop.Start(engine->supervisor.Run());
   Apply();

@@ -9,13 +9,14 @@
 #include "agent/pods/supervisor.h"
 #include "tests/support/fake_runtime.h"
 #include "tests/support/loop.h"
+#include "tests/support/memory_records.h"
 #include "tests/unit/pods/temporary_tree.h"
 
 namespace daemonsetd::pods {
 
 // One life of the agent: built anew by a "restart", while the runtime lives on.
 struct PodEngine {
-  PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, const Directories& files);
+  PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, Records& records, const Directories& files);
 
   corev1::Node node;
   async::BlockingPool blocking;
@@ -53,6 +54,7 @@ class PodEngineTest : public TemporaryTree {
 
   testing::TestLoop loop;
   testing::FakeRuntime runtime;
+  testing::MemoryRecords records;
   std::vector<DaemonSetSource> daemon_sets;
   std::unique_ptr<PodEngine> engine;
   std::shared_ptr<testing::Started<void>> view;

@@ -17,7 +17,20 @@ using testing::Behaviour;
 using testing::Fault;
 using ::testing::SizeIs;
 
-using SupervisorTest = PodEngineTest;
+class SupervisorTest : public PodEngineTest {
+ protected:
+  // "Normal SuccessfulCreate default/a: Created pod: a-x7k2p", newest last.
+  std::vector<std::string> Events(const std::string& kind) {
+    std::vector<std::string> texts;
+    for (const auto& logged : engine->events.Recent()) {
+      const corev1::Event& event = logged->event;
+      if (event.involvedobject().kind() != kind) continue;
+      texts.push_back(event.type() + " " + event.reason() + " " + event.involvedobject().namespace_() + "/" +
+                      event.involvedobject().name() + ": " + event.message());
+    }
+    return texts;
+  }
+};
 
 TEST_F(SupervisorTest, RunsWhatTheSourcesAskForAndStopsWhatTheyDropped) {
   daemon_sets = {MakeDaemonSet("a"), MakeDaemonSet("b")};
@@ -207,6 +220,128 @@ TEST_F(SupervisorTest, ARestartOfTheRuntimeRestartsNothing) {
   loop.Advance(minutes(1));
   EXPECT_EQ(RunningContainers(), before);
   EXPECT_EQ(runtime.Count("RunPodSandbox"), 1);
+}
+
+// A name and a UID are used once, also when no pod of the set is left that could tell the number.
+TEST_F(SupervisorTest, TheSequenceGoesOnAfterARestartWithoutPods) {
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  ASSERT_THAT(runtime.Sandboxes(), SizeIs(1));
+  const std::string first = runtime.Sandboxes()[0].metadata().uid();
+  daemon_sets.clear();
+  Apply();
+  loop.Advance(minutes(1));
+  EXPECT_THAT(runtime.Sandboxes(), SizeIs(0));
+  Restart();
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  ASSERT_THAT(runtime.Sandboxes(), SizeIs(1));
+  EXPECT_NE(runtime.Sandboxes()[0].metadata().uid(), first);
+  EXPECT_EQ(records.workloads.at("uid-of-a").next_sequence(), 2U);
+  EXPECT_EQ(records.workloads.at("uid-of-a").name(), "a");
+}
+
+TEST_F(SupervisorTest, AnIdleNodeWritesNoRecords) {
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  const int puts = records.puts;
+  Apply();
+  loop.Advance(minutes(10));
+  EXPECT_EQ(records.puts, puts);
+}
+
+TEST_F(SupervisorTest, TheRecordOfAPodThatIsGoneGoesWithIt) {
+  checkpointv1::PodRecord left;
+  left.set_uid("of-an-earlier-life");
+  records.Put(left);
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  EXPECT_FALSE(records.pods.contains("of-an-earlier-life"));
+  const std::string uid = runtime.Sandboxes()[0].metadata().uid();
+  checkpointv1::PodRecord record;
+  record.set_uid(uid);
+  records.Put(record);
+  Restart();
+  loop.Advance(seconds(5));
+  EXPECT_TRUE(records.pods.contains(uid));
+  daemon_sets.clear();
+  Apply();
+  loop.Advance(minutes(1));
+  EXPECT_FALSE(records.pods.contains(uid));
+}
+
+TEST_F(SupervisorTest, TellsWhatItDoesAsEventsOfTheDaemonSet) {
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  ASSERT_THAT(Events("DaemonSet"), SizeIs(1));
+  const std::string pod = runtime.Sandboxes()[0].metadata().name();
+  EXPECT_EQ(Events("DaemonSet")[0], "Normal SuccessfulCreate default/a: Created pod: " + pod);
+  daemon_sets.clear();
+  Apply();
+  loop.Advance(minutes(1));
+  ASSERT_THAT(Events("DaemonSet"), SizeIs(2));
+  EXPECT_EQ(Events("DaemonSet")[1],
+            "Normal SuccessfulDelete default/a: Deleted pod: " + pod + " (no manifest asks for it any more)");
+}
+
+TEST_F(SupervisorTest, ARefusalIsToldOncePerReason) {
+  engine->node.mutable_status()->clear_allocatable();
+  (*engine->node.mutable_status()->mutable_allocatable())["cpu"].set_string("1");
+  (*engine->node.mutable_status()->mutable_allocatable())["pods"].set_string("110");
+  DaemonSetSource source = MakeDaemonSet("a");
+  auto* container = source.object.mutable_spec()->mutable_template_()->mutable_spec()->mutable_containers(0);
+  (*container->mutable_resources()->mutable_requests())["cpu"].set_string("2");
+  daemon_sets = {source};
+  for (int i = 0; i < 5; ++i) {
+    Apply();
+    loop.Advance(minutes(1));
+  }
+  ASSERT_THAT(Events("DaemonSet"), SizeIs(1));
+  EXPECT_THAT(Events("DaemonSet")[0],
+              ::testing::StartsWith("Warning FailedPlacement default/a: failed to place pod on \"node-a\": "));
+  EXPECT_EQ(engine->events.Recent()[0]->event.count(), 1);
+}
+
+TEST_F(SupervisorTest, ARestartStopsThePodAndStartsTheNextOne) {
+  daemon_sets = {MakeDaemonSet("a"), MakeDaemonSet("b")};
+  Apply();
+  loop.Advance(seconds(5));
+  const auto names = engine->supervisor.RestartDaemonSet("default", "a");
+  ASSERT_TRUE(names);
+  ASSERT_THAT(*names, SizeIs(1));
+  // While it stops there is nothing to restart.
+  const auto again = engine->supervisor.RestartDaemonSet("default", "a");
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(engine->supervisor.RestartPod("default", (*names)[0]).error().kind(), ErrorKind::kConflict);
+  loop.Advance(minutes(1));
+  ASSERT_THAT(runtime.Sandboxes(), SizeIs(2));
+  for (const auto& sandbox : runtime.Sandboxes()) EXPECT_NE(sandbox.metadata().name(), (*names)[0]);
+  EXPECT_EQ(runtime.Count("RunPodSandbox"), 3);
+
+  const std::string pod = runtime.Sandboxes()[0].metadata().name();
+  ASSERT_TRUE(engine->supervisor.RestartPod("default", pod));
+  loop.Advance(minutes(1));
+  EXPECT_EQ(runtime.Count("RunPodSandbox"), 4);
+}
+
+TEST_F(SupervisorTest, ARestartOfWhatIsNotHereSaysSo) {
+  EXPECT_EQ(engine->supervisor.RestartDaemonSet("default", "none").error().kind(), ErrorKind::kAbsent);
+  EXPECT_EQ(engine->supervisor.RestartPod("default", "none").error().kind(), ErrorKind::kAbsent);
+  DaemonSetSource elsewhere = MakeDaemonSet("elsewhere");
+  (*elsewhere.object.mutable_spec()->mutable_template_()->mutable_spec()->mutable_nodeselector())["disk"] = "ssd";
+  daemon_sets = {elsewhere};
+  Apply();
+  loop.Advance(seconds(5));
+  const auto refused = engine->supervisor.RestartDaemonSet("default", "elsewhere");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kConflict);
+  EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("disk"));
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+// The pod engine's port to the checkpoint, over its store.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/pods/records.h"
+#include "agent/store/store.h"
+
+namespace daemonsetd {
+
+class Checkpoint final : public pods::Records {
+ public:
+  // `store` must outlive this.
+  explicit Checkpoint(store::Store& store) : store_(store) {}
+
+  const checkpointv1::PodRecord* FindPod(const std::string& uid) const override { return store_.FindPod(uid); }
+  const checkpointv1::WorkloadRecord* FindWorkload(const std::string& owner_uid) const override {
+    return store_.FindWorkload(owner_uid);
+  }
+  std::vector<std::string> PodUids() const override {
+    std::vector<std::string> uids;
+    for (const auto& [uid, record] : store_.pods()) uids.push_back(uid);
+    return uids;
+  }
+  void Put(checkpointv1::PodRecord record) override { store_.Put(std::move(record)); }
+  void Put(checkpointv1::WorkloadRecord record) override { store_.Put(std::move(record)); }
+  void RemovePod(const std::string& uid) override { store_.RemovePod(uid); }
+
+ private:
+  store::Store& store_;
+};
+
+}  // namespace daemonsetd
