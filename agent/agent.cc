@@ -71,6 +71,15 @@ pods::PodSettings PodSettingsOf(const config::Config& config, const node::Machin
   settings.seccomp_root = config.message.seccompprofileroot();
   settings.seccomp_default = config.message.seccompdefault();
   settings.node_memory = static_cast<std::int64_t>(machine.memory_bytes);
+  for (const auto& from : config.message.runtimeclasses()) {
+    decide::RuntimeClass& to = settings.runtime_classes[from.name()];
+    to.handler = from.handler();
+    for (const auto& [name, amount] : from.overhead()) to.overhead.emplace(name, model::Quantity::From(amount));
+  }
+  settings.allowed_unsafe_sysctls.assign(config.message.allowedunsafesysctls().begin(),
+                                         config.message.allowedunsafesysctls().end());
+  settings.user_namespace_ids = {.first = static_cast<std::uint32_t>(config.message.usernamespacefirstid()),
+                                 .ranges = static_cast<std::uint32_t>(config.message.maxpods())};
   return settings;
 }
 
@@ -108,16 +117,17 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       blocking_(kBlockingThreads),
       runtime_(executor, config_.message.runtimeendpoint()),
       starts_(executor, config_.message.maxparallelpodstarts()),
-      events_(timeline_, config_.message.nodename(), [this] { publish_.Notify(); }),
+      events_(timeline_, config_.message.nodename(), [this] { Changed(); }),
       store_(executor, timeline_, blocking_, CheckpointDirectory(config_.message),
              [this] {
                facts_.checkpoint_problem = store_.problem();
-               publish_.Notify();
+               Changed();
              }),
       checkpoint_(store_),
       view_(runtime_, timeline_, executor, ViewSettingsOf(config_),
             [this](const std::string& pod_uid) { RuntimeChanged(pod_uid); }),
-      images_(executor, timeline_, ImageService(), PullSettingsOf(config_)),
+      image_credentials_(config_.message.imagecredentialsfile(), blocking_),
+      images_(executor, timeline_, ImageService(), PullSettingsOf(config_), &image_credentials_),
       volumes_(DirectoriesOf(config_.message), blocking_),
       prober_(executor, timeline_, blocking_, runtime_, processes_),
       services_{.executor = executor,
@@ -135,11 +145,13 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .limits = {.crash_loop = config_.durations.crash_loop_back_off},
                 .settings = PodSettingsOf(config_, machine_),
                 .node = [this]() -> const corev1::Node& { return node_; },
-                .host_ips = [this] { return machine_.addresses; }},
-      supervisor_(services_, [this] { publish_.Notify(); }),
+                .host_ips = [this] { return machine_.addresses; },
+                .features = [this] { return features_; }},
+      supervisor_(services_, [this] { Changed(); }),
       manifests_(executor, timeline_, blocking_, SourceOptionsOf(config_), [this] { ManifestsChanged(); }),
       usage_(runtime_, timeline_, kUsageTimeout),
-      snapshots_(executor),
+      snapshots_(executor,
+                 [this] { return BuildSnapshot(supervisor_, view_, manifests_.current(), events_, node_, facts_); }),
       server_(executor, timeline_, snapshots_, registry_, blocking_, LocalHandlers(), ServerOptionsOf(config_)),
       scope_(executor) {
   const Now now = timeline_.Read();
@@ -201,7 +213,7 @@ Task<void> Agent::Run() {
   scope_.Spawn("checkpoint", store_.Run());
   scope_.Spawn("supervisor", supervisor_.Run());
   scope_.Spawn("local interface", server_.Serve());
-  scope_.Spawn("snapshots", PublishSnapshots());
+  scope_.Spawn("snapshots", TellSubscribers());
   co_await HandleSignals();
 
   log::Info("daemonsetd stops; containers keep running");
@@ -249,7 +261,7 @@ void Agent::Reload() {
   services_.limits.crash_loop = config_.durations.crash_loop_back_off;
   BuildNode();
   supervisor_.NodeChanged();
-  publish_.Notify();
+  Changed();
 }
 
 void Agent::BuildNode() {
@@ -290,7 +302,7 @@ void Agent::RuntimeChanged(const std::string& pod_uid) {
   facts_.runtime_since = timeline_.Read().wall;
   BuildNode();
   runtime_changed_.Notify();
-  publish_.Notify();
+  Changed();
 }
 
 Task<void> Agent::IdentifyRuntime() {
@@ -299,10 +311,12 @@ Task<void> Agent::IdentifyRuntime() {
     if (version) {
       facts_.runtime_name = version->runtime_name();
       facts_.runtime_version = version->runtime_version();
+      const auto status = co_await runtime_.Status(false, config_.durations.runtime_request_timeout);
+      if (status) features_ = cri::ReadFeatures(*status, *version);
       auto runtime = co_await runtime_.RuntimeConfig(config_.durations.runtime_request_timeout);
       if (runtime) CheckCgroupDriver(*runtime);
       BuildNode();
-      publish_.Notify();
+      Changed();
     }
     co_await runtime_changed_.WaitUntil(timeline_, std::nullopt);
   }
@@ -321,9 +335,14 @@ void Agent::CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime) {
   }
 }
 
-Task<void> Agent::PublishSnapshots() {
+void Agent::Changed() {
+  snapshots_.MarkStale();
+  publish_.Notify();
+}
+
+Task<void> Agent::TellSubscribers() {
   for (;;) {
-    snapshots_.Publish(BuildSnapshot(supervisor_, view_, manifests_.current(), events_, node_, facts_));
+    snapshots_.Notify();
     co_await publish_.WaitUntil(timeline_, std::nullopt);
     co_await timeline_.SleepFor(kPublishSettle);
   }

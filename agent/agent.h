@@ -20,6 +20,7 @@
 #include "agent/manifests/source.h"
 #include "agent/node/facts.h"
 #include "agent/pods/event_log.h"
+#include "agent/pods/image_credentials.h"
 #include "agent/pods/images.h"
 #include "agent/pods/pod_services.h"
 #include "agent/pods/probes/prober.h"
@@ -30,6 +31,7 @@
 #include "agent/store/store.h"
 #include "agent/usage.h"
 #include "cri/grpc_runtime.h"
+#include "cri/runtime_features.h"
 
 namespace daemonsetd {
 
@@ -49,7 +51,9 @@ class Agent {
 
  private:
   Task<void> HandleSignals();
-  Task<void> PublishSnapshots();
+  // What a snapshot tells has changed.
+  void Changed();
+  Task<void> TellSubscribers();
   // The runtime's name and version, read again each time it comes back.
   Task<void> IdentifyRuntime();
   void Reload();
@@ -74,12 +78,14 @@ class Agent {
   async::Wake runtime_changed_;
   async::BlockingPool blocking_;
   cri::GrpcRuntime runtime_;
+  cri::RuntimeFeatures features_;
   std::optional<cri::GrpcRuntime> image_service_;  // where images have a socket of their own
   async::Semaphore starts_;
   pods::EventLog events_;
   store::Store store_;
   Checkpoint checkpoint_;
   pods::RuntimeView view_;
+  pods::ImageCredentials image_credentials_;
   pods::ImagePuller images_;
   pods::Volumes volumes_;
   pods::ProcessTable processes_;

@@ -63,9 +63,10 @@ struct InstanceMemory {
   std::map<ProbeRole, ProbeStreak> streaks;
   bool post_start_pending = false;  // its hook was not run to its end yet
   std::optional<ContainerKill> kill;
-  std::string resources;      // ResourcesText of what it has; empty: what its annotation says
-  bool created_here = false;  // by this process; otherwise adopted
-  bool observed = false;      // the runtime has shown it
+  std::optional<std::string> last_words;  // its termination message, once it has exited and that was read
+  std::string resources;                  // ResourcesText of what it has; empty: what its annotation says
+  bool created_here = false;              // by this process; otherwise adopted
+  bool observed = false;                  // the runtime has shown it
 };
 
 struct InFlight {

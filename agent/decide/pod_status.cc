@@ -29,12 +29,15 @@ metav1::Time ToTime(std::int64_t nanoseconds) { return ToTime(WallTime(Nanosecon
 
 std::string ContainerId(const RuntimeStatus& status) { return "containerd://" + status.id(); }
 
-void FillTerminated(const RuntimeStatus& status, corev1::ContainerStateTerminated& terminated) {
+void FillTerminated(const RuntimeStatus& status, const PodMemory& memory,
+                    corev1::ContainerStateTerminated& terminated) {
   terminated.set_exitcode(status.exit_code());
   std::string reason = status.reason();
   if (reason.empty()) reason = status.exit_code() == 0 ? "Completed" : "Error";
   terminated.set_reason(reason);
-  if (!status.message().empty()) terminated.set_message(status.message());
+  const InstanceMemory* known = memory.Instance(status.id());
+  const std::string message = known && known->last_words ? *known->last_words : status.message();
+  if (!message.empty()) terminated.set_message(message);
   if (status.started_at() != 0) *terminated.mutable_startedat() = ToTime(status.started_at());
   if (status.finished_at() != 0) *terminated.mutable_finishedat() = ToTime(status.finished_at());
   terminated.set_containerid(ContainerId(status));
@@ -73,11 +76,11 @@ class ContainerStatuses {
         result.set_started(IsStarted(container, known));
         result.set_ready(IsReady(container, known));
       }
-      if (previous) FillTerminated(previous->status, *result.mutable_laststate()->mutable_terminated());
+      if (previous) FillTerminated(previous->status, memory_, *result.mutable_laststate()->mutable_terminated());
     } else if (newest && newest->status.state() == CONTAINER_EXITED) {
       FillExited(container, is_init, *newest, current, result);
       if (!result.has_laststate() && previous && result.state().has_terminated()) {
-        FillTerminated(previous->status, *result.mutable_laststate()->mutable_terminated());
+        FillTerminated(previous->status, memory_, *result.mutable_laststate()->mutable_terminated());
       }
     } else {
       FillWaiting(container, is_init || init_done, result);
@@ -108,11 +111,11 @@ class ContainerStatuses {
     const bool again = !current || ShouldRestart(pod_, container, is_init, exited.status.exit_code());
     const bool ended = !memory_.terminal_phase.empty() || !again;
     if (ended) {
-      FillTerminated(exited.status, *result.mutable_state()->mutable_terminated());
+      FillTerminated(exited.status, memory_, *result.mutable_state()->mutable_terminated());
       result.set_ready(is_init && exited.status.exit_code() == 0);
       return;
     }
-    FillTerminated(exited.status, *result.mutable_laststate()->mutable_terminated());
+    FillTerminated(exited.status, memory_, *result.mutable_laststate()->mutable_terminated());
     const auto remembered = memory_.containers.find(container.name());
     const bool failed_start = remembered != memory_.containers.end() && remembered->second.waiting.has_value();
     if (!failed_start && current && remembered != memory_.containers.end() &&

@@ -5,14 +5,18 @@
 
 namespace daemonsetd::local {
 
-SnapshotHolder::SnapshotHolder(async::Executor executor)
-    : executor_(std::move(executor)), current_(std::make_shared<const Snapshot>()) {}
+SnapshotHolder::SnapshotHolder(async::Executor executor, Build build)
+    : executor_(std::move(executor)), build_(std::move(build)) {}
 
 SnapshotHolder::~SnapshotHolder() { assert(subscribers_.empty()); }
 
-void SnapshotHolder::Publish(std::shared_ptr<const Snapshot> snapshot) {
-  assert(snapshot != nullptr);
-  current_ = std::move(snapshot);
+std::shared_ptr<const Snapshot> SnapshotHolder::current() {
+  if (!current_) current_ = build_();
+  assert(current_ != nullptr);
+  return current_;
+}
+
+void SnapshotHolder::Notify() {
   for (Subscription* subscriber : subscribers_) subscriber->wake().Notify();
 }
 

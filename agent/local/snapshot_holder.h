@@ -1,6 +1,8 @@
-// The newest snapshot and who waits for the next. Everything on the loop thread.
+// The newest snapshot and who waits for the next. Built when somebody asks: changes come in bursts, readers seldom.
+// Everything on the loop thread.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 
@@ -12,19 +14,22 @@ namespace daemonsetd::local {
 
 class SnapshotHolder {
  public:
-  // `current()` is an empty snapshot until the first Publish.
-  explicit SnapshotHolder(async::Executor executor);
+  using Build = std::function<std::shared_ptr<const Snapshot>()>;  // never null
+
+  SnapshotHolder(async::Executor executor, Build build);
   // Subscriptions must be gone.
   ~SnapshotHolder();
   SnapshotHolder(const SnapshotHolder&) = delete;
   SnapshotHolder& operator=(const SnapshotHolder&) = delete;
 
-  // Replaces the snapshot and wakes the subscribers. Never null.
-  void Publish(std::shared_ptr<const Snapshot> snapshot);
+  // What a snapshot tells has changed: the next reader gets a new one.
+  void MarkStale() { current_ = nullptr; }
+  // Wakes the subscribers.
+  void Notify();
 
-  std::shared_ptr<const Snapshot> current() const { return current_; }
+  std::shared_ptr<const Snapshot> current();
 
-  // One reader's wake-ups: several Publish between two waits count as one. Must not outlive the holder.
+  // One reader's wake-ups: several Notify between two waits count as one. Must not outlive the holder.
   class Subscription {
    public:
     explicit Subscription(SnapshotHolder& holder);
@@ -43,6 +48,7 @@ class SnapshotHolder {
 
  private:
   async::Executor executor_;
+  Build build_;
   std::shared_ptr<const Snapshot> current_;
   std::list<Subscription*> subscribers_;
 };

@@ -68,15 +68,15 @@ std::string RequesterName(const corev1::Pod& pod, std::string_view container) {
   return fmt::format("{}/{}, container {}", pod.metadata().namespace_(), pod.metadata().name(), container);
 }
 
-std::string Describe(const PullState& state, MonoTime now) {
-  const std::string since = FormatDuration(std::chrono::floor<Seconds>(now - state.since));
+std::string Describe(const PullState& state, const Now& now) {
+  const std::string since = FormatRfc3339(now.wall - (now.mono - state.since));
   switch (state.phase) {
-    case PullState::Phase::kPulling: return fmt::format("pulling image {}, {}", state.image, since);
+    case PullState::Phase::kPulling: return fmt::format("pulling image {} since {}", state.image, since);
     case PullState::Phase::kQueued:
-      return fmt::format("waiting to pull image {}, {}: other pulls are under way", state.image, since);
+      return fmt::format("waiting since {} to pull image {}: other pulls are under way", since, state.image);
     case PullState::Phase::kBackOff: break;
   }
-  return fmt::format("back-off pulling image {}, {}: {}", state.image, since, state.last_error);
+  return fmt::format("back-off pulling image {} since {}: {}", state.image, since, state.last_error);
 }
 
 struct ImagePuller::Pull {

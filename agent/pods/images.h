@@ -71,9 +71,8 @@ struct PullState {
   std::optional<MonoTime> retry_at;  // kBackOff
 };
 
-// "pulling image docker.io/library/busybox:1, 35s"; "waiting to pull image ..., 5s: other pulls are under way".
-// For the `waiting` message of a container.
-std::string Describe(const PullState& state, MonoTime now);
+// "pulling image docker.io/library/busybox:1 since 2026-11-25T04:30:00Z". A moment, not an age: see local/snapshot.h.
+std::string Describe(const PullState& state, const Now& now);
 
 // Everything on the loop thread.
 class ImagePuller {

@@ -6,6 +6,8 @@
 
 #include "agent/base/log.h"
 #include "agent/decide/pod_status.h"
+#include "agent/pods/pod_record.h"
+#include "agent/pods/termination_message.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -40,6 +42,10 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
       starts_(services.executor),
       others_(services.executor) {
   facts_.start_time = services.timeline.Read().wall;
+  if (const auto* record = services.records.FindPod(pod_.metadata().uid())) {
+    RestoreMemory(*record, memory_);
+    if (record->start_time() != 0) facts_.start_time = WallTime(Nanoseconds(record->start_time()));
+  }
 }
 
 Task<void> PodWorker::Run() {
@@ -54,9 +60,11 @@ Task<void> PodWorker::Run() {
       const bool news = waiting_for_ != plan.waiting_for;
       waiting_for_ = plan.waiting_for;
       LinkLogs(observed);
+      ReadLastWords(observed);
       for (decide::Action& action : plan.actions) Launch(std::move(action));
       probes_.Sync(observed, intent_.terminate);
       finished_ = plan.finished;
+      KeepRecord(observed);
       PublishStatus(observed, news);
       if (!finished_) co_await wake_.WaitUntil(services_.timeline, plan.wake_at);
     }
@@ -87,6 +95,17 @@ void PodWorker::Terminate(Seconds grace, std::string reason) {
   pod_.mutable_metadata()->set_deletiongraceperiodseconds(grace.count());
   starts_.Cancel();
   wake_.Notify();
+}
+
+std::string PodWorker::waiting_for() const {
+  for (const auto& [key, operation] : memory_.in_flight) {
+    if (!key.starts_with("start ")) continue;
+    const std::string container = key.substr(std::string_view("start ").size());
+    if (const auto pull = services_.images.WaitingFor(RequesterName(pod_, container))) {
+      return "container " + container + ": " + Describe(*pull, services_.timeline.Read());
+    }
+  }
+  return waiting_for_;
 }
 
 void PodWorker::Update(const corev1::Pod& pod, std::string template_hash) {
@@ -190,6 +209,42 @@ void PodWorker::HookEnded(const decide::RunPostStart& hook, const Outcome& outco
                                                 .message = "Container " + hook.name + " failed its postStart hook"};
 }
 
+void PodWorker::ReadLastWords(const decide::ObservedPod& observed) {
+  for (const decide::ObservedContainer& container : observed.containers) {
+    if (container.status.state() != cri::v1::CONTAINER_EXITED) continue;
+    decide::InstanceMemory& instance = memory_.instances[container.status.id()];
+    if (instance.last_words) continue;
+    instance.last_words = container.status.message();  // until the file is read
+    others_.Spawn("last words of " + container.status.metadata().name(), ReadLastWord(container.status));
+  }
+}
+
+Task<void> PodWorker::ReadLastWord(cri::v1::ContainerStatus status) {
+  const auto paths = PodPaths::For(services_.directories, pod_);
+  if (!paths) co_return;
+  const std::string id = status.id();
+  auto text = std::make_shared<std::string>();
+  std::function<Status()> read = [text, paths = *paths, status = std::move(status)] {
+    *text = TerminationMessage(paths, status);
+    return Ok();
+  };
+  const Status done = co_await services_.blocking.Run(std::move(read));
+  const auto instance = memory_.instances.find(id);
+  if (!done || text->empty() || instance == memory_.instances.end()) co_return;
+  instance->second.last_words = *text;
+  wake_.Notify();
+}
+
+void PodWorker::KeepRecord(const decide::ObservedPod& observed) {
+  if (finished_) return;  // the supervisor forgets it
+  const checkpointv1::PodRecord* known = services_.records.FindPod(pod_.metadata().uid());
+  checkpointv1::PodRecord record = known ? *known : checkpointv1::PodRecord();
+  record.set_start_time(facts_.start_time.time_since_epoch().count());
+  UpdateRecord(pod_, identity_, memory_, observed, record);
+  if (known && google::protobuf::util::MessageDifferencer::Equals(*known, record)) return;
+  services_.records.Put(std::move(record));
+}
+
 // Links belong to the state, not to the start: a crash between start and link is repaired here (LG-06).
 void PodWorker::LinkLogs(const decide::ObservedPod& observed) {
   if (intent_.terminate) return;
@@ -211,6 +266,7 @@ void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
   }
   corev1::PodStatus status =
       decide::ComputePodStatus(pod_, observed, memory_, pod_.status(), facts_, services_.timeline.Read());
+  LimitTerminationMessages(pod_.spec(), status);
   news |= finished_ || !google::protobuf::util::MessageDifferencer::Equals(status, pod_.status());
   if (!news) return;
   *pod_.mutable_status() = std::move(status);

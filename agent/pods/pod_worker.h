@@ -38,7 +38,8 @@ class PodWorker {
 
   const corev1::Pod& pod() const { return pod_; }  // with its current status
   const PodIdentity& identity() const { return identity_; }
-  const std::string& waiting_for() const { return waiting_for_; }
+  // One sentence for people; empty when nothing is missing.
+  std::string waiting_for() const;
   const std::string& termination_reason() const { return intent_.reason; }
   bool terminating() const { return intent_.terminate; }
   bool terminal() const { return !memory_.terminal_phase.empty(); }
@@ -50,6 +51,9 @@ class PodWorker {
   void Ended(const decide::Action& action, const std::string& key, int generation, const Outcome& outcome);
   void Created(const std::string& container, const std::string& container_id);
   void HookEnded(const decide::RunPostStart& hook, const Outcome& outcome);
+  void ReadLastWords(const decide::ObservedPod& observed);
+  Task<void> ReadLastWord(cri::v1::ContainerStatus status);
+  void KeepRecord(const decide::ObservedPod& observed);
   void LinkLogs(const decide::ObservedPod& observed);
   void PublishStatus(const decide::ObservedPod& observed, bool news);
 

@@ -8,6 +8,7 @@
 #include "agent/base/log.h"
 #include "agent/decide/daemon_pod.h"
 #include "agent/decide/pod_status.h"
+#include "agent/decide/runtime_class.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -105,7 +106,10 @@ void Supervisor::SetSources(const std::vector<DaemonSetSource>& daemon_sets, con
   for (Hosted& hosted : workloads_) known[hosted.workload.uid] = &hosted;
   std::vector<Hosted> workloads;
   for (const DaemonSetSource& daemon_set : daemon_sets) workloads.push_back(FromDaemonSet(daemon_set));
-  for (const PodSource& pod : pods) workloads.push_back(FromPod(pod));
+  for (const PodSource& pod : pods) {
+    workloads.push_back(FromPod(pod));
+    decide::SetOverhead(*workloads.back().workload.next_pod.mutable_spec(), services_.settings.runtime_classes);
+  }
   for (Hosted& hosted : workloads) {
     const auto before = known.find(hosted.workload.uid);
     if (before == known.end()) {
@@ -134,7 +138,9 @@ void Supervisor::RuntimeChanged(const std::string& pod_uid) {
 
 corev1::Pod Supervisor::MakePod(const Hosted& hosted, std::uint32_t sequence) const {
   if (hosted.workload.kind == Workload::Kind::kPod) return hosted.workload.next_pod;
-  return decide::MakeDaemonPod(hosted.daemon_set, services_.node().metadata().name(), sequence);
+  corev1::Pod pod = decide::MakeDaemonPod(hosted.daemon_set, services_.node().metadata().name(), sequence);
+  decide::SetOverhead(*pod.mutable_spec(), services_.settings.runtime_classes);
+  return pod;
 }
 
 void Supervisor::RefreshNextPod(Hosted& hosted) {

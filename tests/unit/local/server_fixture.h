@@ -38,13 +38,14 @@ class RunningServer {
     co_return usage;
   }
 
-  RunningServer(Snapshot snapshot, ServerOptions options) : snapshots_(context_.get_executor()), pool_(1) {
+  RunningServer(Snapshot snapshot, ServerOptions options)
+      : snapshots_(context_.get_executor(), [this] { return newest_; }), pool_(1) {
     std::string pattern = (std::filesystem::temp_directory_path() / "local-XXXXXX").string();
     directory = mkdtemp(pattern.data());
     options.socket_path = (directory / "run" / "d.sock").string();
     socket_path = options.socket_path;
     log_path = (directory / "0.log").string();
-    snapshots_.Publish(std::make_shared<const Snapshot>(std::move(snapshot)));
+    newest_ = std::make_shared<const Snapshot>(std::move(snapshot));
     FindLog find_log = [this](const LogRequest& request) -> Result<LogSource> {
       if (request.pod != "agent-x7k2p") return Error(ErrorKind::kAbsent, "pod " + request.pod + " is not on this node");
       return LogSource{log_path, nullptr};
@@ -80,8 +81,11 @@ class RunningServer {
   }
 
   void Publish(Snapshot snapshot) {
-    boost::asio::post(
-        context_, [this, next = std::make_shared<const Snapshot>(std::move(snapshot))] { snapshots_.Publish(next); });
+    boost::asio::post(context_, [this, next = std::make_shared<const Snapshot>(std::move(snapshot))] {
+      newest_ = next;
+      snapshots_.MarkStale();
+      snapshots_.Notify();
+    });
   }
   std::size_t Connections() {
     std::promise<std::size_t> answer;
@@ -99,6 +103,7 @@ class RunningServer {
   boost::asio::cancellation_signal cancel_;
   async::SystemTimeline timeline_;
   Registry registry_;
+  std::shared_ptr<const Snapshot> newest_;
   SnapshotHolder snapshots_;
   async::BlockingPool pool_;
   std::unique_ptr<Server> server_;

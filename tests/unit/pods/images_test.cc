@@ -243,14 +243,16 @@ TEST_F(ImagesTest, SaysWhoWaitsForWhatSinceWhen) {
   third.requester = "ns/three, container main";
   auto c = Start(third);
   loop_.Advance(seconds(30));
-  const auto now = loop_.timeline().mono();
+  const Now now = loop_.timeline().Read();
   const auto waiting = puller_.WaitingFor("ns/two, container main");
   ASSERT_TRUE(waiting);
-  EXPECT_EQ(Describe(*waiting, now), "pulling image docker.io/library/a:1, 35s");
+  EXPECT_EQ(Describe(*waiting, now),
+            "pulling image docker.io/library/a:1 since " + FormatRfc3339(now.wall - seconds(35)));
   ASSERT_THAT(waiting->waiters, SizeIs(2));
-  EXPECT_EQ(waiting->waiters[1].since, now - seconds(30));
+  EXPECT_EQ(waiting->waiters[1].since, now.mono - seconds(30));
   EXPECT_EQ(Describe(*puller_.WaitingFor("ns/three, container main"), now),
-            "waiting to pull image docker.io/library/c:1, 30s: other pulls are under way");
+            "waiting since " + FormatRfc3339(now.wall - seconds(30)) +
+                " to pull image docker.io/library/c:1: other pulls are under way");
   EXPECT_FALSE(puller_.WaitingFor("ns/four, container main"));
 }
 
@@ -263,7 +265,7 @@ TEST_F(ImagesTest, AHangingPullIsCancelledAndRetriedWithBackOff) {
     ASSERT_TRUE(a->done());
     EXPECT_EQ(a->value->status.error().kind(), ErrorKind::kTimeout);
     EXPECT_EQ(a->value->retry_at, loop_.timeline().mono() + seconds(wait));
-    EXPECT_THAT(Describe(puller_.States().at(0), loop_.timeline().mono()), HasSubstr("back-off pulling image"));
+    EXPECT_THAT(Describe(puller_.States().at(0), loop_.timeline().Read()), HasSubstr("back-off pulling image"));
     loop_.Advance(seconds(wait));
   }
   EXPECT_THAT(Pulls(), SizeIs(3));

@@ -156,6 +156,70 @@ TEST_F(ProbesAndHooksTest, AnExecThatNeverEndsIsAFailureOnTimeAndDelaysNothingEl
   EXPECT_TRUE(Ready());
 }
 
+// PB-01
+TEST_F(ProbesAndHooksTest, AReadyPodStaysReadyOverARestartUntilItsProbeHasReallyFailed) {
+  Exec(*Main(set).mutable_readinessprobe(), "ready", 10, 3);
+  Run(set);
+  EXPECT_TRUE(Ready());
+  Fail("ready");
+  Restart();
+  loop.Settle();
+  EXPECT_TRUE(Ready());
+  loop.Advance(seconds(20));
+  EXPECT_TRUE(Ready()) << "two failures of three";
+  loop.Advance(seconds(20));
+  EXPECT_FALSE(Ready());
+}
+
+// PB-02
+TEST_F(ProbesAndHooksTest, AnUnreadyPodIsNotReadyAfterARestart) {
+  Exec(*Main(set).mutable_readinessprobe(), "ready", 10, 3);
+  Fail("ready");
+  Run(set);
+  for (int i = 0; i < 20; ++i) {
+    Restart();
+    loop.Settle();
+    EXPECT_FALSE(Ready());
+  }
+}
+
+// PB-03
+TEST_F(ProbesAndHooksTest, AContainerInItsStartupProbeStaysThereOverARestart) {
+  Exec(*Main(set).mutable_startupprobe(), "started", 10, 1000);
+  Exec(*Main(set).mutable_livenessprobe(), "live", 1, 1);
+  Fail("started");
+  Fail("live");
+  Run(set);
+  Restart();
+  loop.Advance(minutes(1));
+  EXPECT_FALSE(Ready());
+  EXPECT_EQ(execs["live"], 0);
+  Succeed("started");
+  Succeed("live");
+  loop.Advance(seconds(20));
+  EXPECT_TRUE(Ready());
+  const int probed = execs["started"];
+  Restart();
+  loop.Advance(minutes(1));
+  EXPECT_TRUE(Ready());
+  EXPECT_EQ(execs["started"], probed) << "what has started does not start again";
+}
+
+TEST_F(ProbesAndHooksTest, APostStartHookThatTheAgentDidNotSeeEndRunsAgain) {
+  Main(set).mutable_lifecycle()->mutable_poststart()->mutable_exec()->add_command("hook");
+  answers["hook"] = ExecAnswer{.takes = minutes(5)};
+  Run(set);
+  Stop();
+  Succeed("hook");
+  Start();
+  loop.Advance(seconds(5));
+  EXPECT_EQ(execs["hook"], 2);
+  EXPECT_TRUE(Ready());
+  Restart();
+  loop.Advance(seconds(5));
+  EXPECT_EQ(execs["hook"], 2);
+}
+
 TEST_F(ProbesAndHooksTest, NothingWaitsForAStartedContainerUntilItsPostStartHookIsDone) {
   Main(set).mutable_lifecycle()->mutable_poststart()->mutable_exec()->add_command("hook");
   corev1::Container& second = *set.object.mutable_spec()->mutable_template_()->mutable_spec()->add_containers();
