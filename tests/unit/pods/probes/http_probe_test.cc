@@ -171,10 +171,10 @@ TEST_F(HttpProbe, TlsIsSpokenWithoutVerification) {
 }
 
 TEST_F(HttpProbe, TlsToAPlainServerAndTheReverseAreFailures) {
-  Serve(Response(200));
+  Serve(Script{.answer = [](int, const std::string&) { return Response(400); }, .stays = true, .first = true});
   corev1::ProbeHandler handler = Http();
   handler.mutable_httpget()->set_scheme("HTTPS");
-  ProbeResult result = Run(handler);
+  const ProbeResult result = Run(handler);
   EXPECT_EQ(result.verdict, ProbeVerdict::kFailure);
   EXPECT_THAT(result.output, HasSubstr("TLS handshake"));
   Serve(Script{.tls = true});

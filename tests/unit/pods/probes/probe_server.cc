@@ -65,7 +65,11 @@ namespace {
 template <class State, class Stream>
 Task<void> Serve(std::shared_ptr<State> state, std::shared_ptr<Stream> stream, int number) {
   std::string request;
-  auto [error, size] = co_await asio::async_read_until(*stream, asio::dynamic_buffer(request), "\r\n\r\n", kTuple);
+  boost::system::error_code error;
+  std::size_t size = 0;
+  if (!state->script.first) {
+    std::tie(error, size) = co_await asio::async_read_until(*stream, asio::dynamic_buffer(request), "\r\n\r\n", kTuple);
+  }
   if (!error) {
     state->requests.push_back(request);
     const std::string answer = state->script.answer ? state->script.answer(number, request) : "";
@@ -85,7 +89,11 @@ Task<void> Serve(std::shared_ptr<State> state, std::shared_ptr<Stream> stream, i
 template <class State>
 Task<void> ServeTls(std::shared_ptr<State> state, std::shared_ptr<asio::ssl::stream<tcp::socket>> stream, int number) {
   const auto [error] = co_await stream->async_handshake(asio::ssl::stream_base::server, kTuple);
-  if (error) co_return;
+  if (error) {
+    boost::system::error_code ignored;
+    stream->lowest_layer().close(ignored);
+    co_return;
+  }
   const char* name = SSL_get_servername(stream->native_handle(), TLSEXT_NAMETYPE_host_name);
   state->server_name = name ? name : "";
   co_await Serve(state, stream, number);

@@ -17,6 +17,7 @@ class ProbeServer {
     std::function<std::string(int number, const std::string& request)> answer;
     bool stays = false;    // keeps the connection open after the answer
     bool endless = false;  // repeats the answer's last bytes until the client is gone
+    bool first = false;    // speaks without waiting for a request
     bool tls = false;      // with a self-signed certificate made for this server
   };
 
