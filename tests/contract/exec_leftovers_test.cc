@@ -98,12 +98,12 @@ class ExecLeftovers : public ::testing::Test {
 
 TEST_F(ExecLeftovers, ATimedOutCommandLeavesNoProcess) {  // PB-07
   for (const char* script :
-       {"sleep 1000 & sleep 1000", "trap '' TERM; (setsid sleep 1001 &); while :; do sleep 1; done"}) {
+       {"sleep 1000 & sleep 1000", "trap '' TERM; (sleep 1001 &); setsid sleep 1002 & while :; do sleep 1; done"}) {
     const ProbeResult result = Run(prober_.Run(Shell(script), target_, Seconds(1)));
     EXPECT_EQ(result.verdict, ProbeVerdict::kFailure);
     EXPECT_EQ(result.output, "command timed out after 1s");
     EXPECT_FALSE(result.abandoned);
-    EXPECT_THAT(Commands(), ::testing::Contains("sleep 100000")) << "the container itself was hit";
+    EXPECT_THAT(Commands(), UnorderedElementsAre("sleep 100000")) << script;
   }
 }
 
@@ -112,8 +112,17 @@ TEST_F(ExecLeftovers, TheCommandsOfOthersGoOn) {
   other.set_container_id(target_.container_id);
   for (const char* word : {"sh", "-c", "sleep 7777; true"}) other.add_cmd(word);
   auto others = loop_.Start(runtime_.ExecSync(other, kCallTimeout));
-  const ProbeResult result = Run(prober_.Run(Shell("sleep 1000 & sleep 1000"), target_, Seconds(2)));
+  while (Commands().size() < 3) Run(timeline_.SleepFor(Milliseconds(20)));
+  ProbeResult result = Run(prober_.Run(Shell("sleep 1000 & sleep 1000"), target_, Seconds(2)));
   EXPECT_FALSE(result.abandoned);
+  EXPECT_THAT(Commands(), UnorderedElementsAre("sleep 100000", "sh -c sleep 7777; true", "sleep 7777"));
+  // Another probe of ours at the same time.
+  auto quick = loop_.Start(prober_.Run(Shell("sleep 1000 & sleep 1000; true"), target_, Seconds(2)));
+  auto slow = loop_.Start(prober_.Run(Shell("sleep 6; echo slow"), target_, Seconds(60)));
+  loop_.RunUntil(quick->ended);
+  EXPECT_FALSE(quick->value->abandoned);
+  loop_.RunUntil(slow->ended);
+  EXPECT_EQ(slow->value->output, "slow") << "the other probe was hit";
   EXPECT_THAT(Commands(), UnorderedElementsAre("sleep 100000", "sh -c sleep 7777; true", "sleep 7777"));
   loop_.Cancel(others);
   loop_.RunUntil(others->ended);

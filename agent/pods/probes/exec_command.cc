@@ -46,6 +46,8 @@ ProbeResult Judge(const Result<cri::v1::ExecSyncResponse>& answer) {
 
 // What is known of one command's processes; written on the blocking pool while the coroutine waits.
 struct ExecRunner::Hunt {
+  // Notes what tells this one's processes from those of `others`. On the loop.
+  void Compare(const std::list<const Hunt*>& others);
   Status Look(const ProcessTable& table);
   Status KillAll(const ProcessTable& table);
 
@@ -56,6 +58,29 @@ struct ExecRunner::Hunt {
   std::vector<Process> known;
   bool clean = false;  // nothing of the command runs any more
 };
+
+// A command is listed as long as its processes may be there.
+class ExecRunner::UnderWay {
+ public:
+  UnderWay(std::list<const Hunt*>& list, const Hunt* hunt) : list_(list), place_(list.insert(list.end(), hunt)) {}
+  UnderWay(const UnderWay&) = delete;
+  UnderWay& operator=(const UnderWay&) = delete;
+  ~UnderWay() { list_.erase(place_); }
+
+ private:
+  std::list<const Hunt*>& list_;
+  std::list<const Hunt*>::iterator place_;
+};
+
+void ExecRunner::Hunt::Compare(const std::list<const Hunt*>& others) {
+  for (const Hunt* other : others) {
+    if (other == this || other->container_id != container_id) continue;
+    search.other_commands.push_back(other->search.command);
+    if (other->search.not_before > search.not_before) {
+      search.next_call = std::min(search.next_call, other->search.not_before);
+    }
+  }
+}
 
 Status ExecRunner::Hunt::Look(const ProcessTable& table) {
   const Result<std::vector<Process>> processes = table.OfContainer(search.container_pid, container_id);
@@ -102,6 +127,7 @@ Task<ProbeResult> ExecRunner::Run(ExecCommand exec, Nanoseconds timeout) {
   hunt->container_id = exec.container_id;
   hunt->search.command = exec.command;
   hunt->search.not_before = processes_.Ticks();
+  const UnderWay listed(under_way_, hunt.get());
   const async::Executor executor = co_await this_coro::executor;
   const MonoTime begin = timeline_.mono();
   const MonoTime deadline = begin + timeout;
@@ -117,6 +143,7 @@ Task<ProbeResult> ExecRunner::Run(ExecCommand exec, Nanoseconds timeout) {
   const bool timed_out = !ended && !call.cancelled();
   if (timed_out && pid.answer() && *pid.answer()) {
     hunt->search.container_pid = **pid.answer();
+    hunt->Compare(under_way_);
     // Before the runtime hears that the call is given up: it kills the one process by which the others are known.
     std::function<Status()> look = [hunt, table = &processes_] { return hunt->Look(*table); };
     const Status looked = co_await pool_.Run(std::move(look));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,7 @@ class ExecRunner {
 
  private:
   struct Hunt;
+  class UnderWay;
   Task<std::optional<pid_t>> PidOf(std::string container_id, MonoTime when, MonoTime deadline);
   ProbeResult TimedOut(const ExecCommand& exec, const Hunt& hunt, Nanoseconds timeout);
 
@@ -49,6 +51,7 @@ class ExecRunner {
   async::BlockingPool& pool_;
   const ProcessTable& processes_;
   ExecCounters counters_;
+  std::list<const Hunt*> under_way_;
 };
 
 // The process that ContainerStatus' verbose answer names as the container's first; nullopt when it names none.

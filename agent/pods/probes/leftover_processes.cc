@@ -100,25 +100,65 @@ bool LooksLike(const std::vector<std::string>& seen, const std::vector<std::stri
          std::equal(wanted.begin() + 1, wanted.end(), seen.begin() + static_cast<std::ptrdiff_t>(extra) + 1);
 }
 
+namespace {
+
+const Process* Find(const std::vector<Process>& processes, pid_t pid) {
+  const auto found =
+      std::find_if(processes.begin(), processes.end(), [&](const Process& process) { return process.pid == pid; });
+  return found == processes.end() ? nullptr : &*found;
+}
+
+// Started by the runtime in this container since our call began.
+bool IsExec(const Process& process, const Process& first, const ExecSearch& search) {
+  return process.pid != first.pid && process.session == process.pid && process.parent == first.parent &&
+         process.start_ticks >= search.not_before;
+}
+
+// The command of another of our calls.
+bool IsAnothers(const Process& process, const ExecSearch& search) {
+  return !LooksLike(process.command, search.command) &&
+         std::any_of(search.other_commands.begin(), search.other_commands.end(),
+                     [&](const auto& command) { return LooksLike(process.command, command); });
+}
+
+// True when there is a young process besides `candidate` and its kin that an exec could have left: one whose session
+// has lost its leader, or that made a session of its own.
+bool MayHaveEnded(const std::vector<Process>& processes, const Process& candidate, const Process& first,
+                  const ExecSearch& search) {
+  const std::vector<Process> kin = LeftBehind(processes, candidate, first.pid, {});
+  return std::any_of(processes.begin(), processes.end(), [&](const Process& process) {
+    if (process.ended || process.start_ticks < search.not_before) return false;
+    if (std::any_of(kin.begin(), kin.end(), [&](const Process& each) { return IsSame(each, process); })) return false;
+    const Process* leader = Find(processes, process.session);
+    return !leader || (leader->start_ticks >= search.not_before && !IsExec(*leader, first, search));
+  });
+}
+
+}  // namespace
+
 ExecFinding FindExec(const std::vector<Process>& processes, const ExecSearch& search) {
-  const auto first = std::find_if(processes.begin(), processes.end(),
-                                  [&](const Process& process) { return process.pid == search.container_pid; });
-  if (first == processes.end()) return {.kind = ExecFinding::Kind::kAmbiguous};  // no container, no parent to go by
-  std::vector<const Process*> alike;  // runs our command, or nothing that can be seen
-  bool others = false;
+  const Process* first = Find(processes, search.container_pid);
+  if (!first) return {.kind = ExecFinding::Kind::kAmbiguous};  // no container, no parent to go by
+  std::vector<const Process*> candidates;
   for (const Process& process : processes) {
-    const bool candidate = process.pid != first->pid && process.session == process.pid &&
-                           process.parent == first->parent && process.start_ticks >= search.not_before;
-    if (!candidate) continue;
-    if (process.command.empty() || LooksLike(process.command, search.command)) {
-      alike.push_back(&process);
-    } else {
-      others = true;
-    }
+    if (IsExec(process, *first, search) && !IsAnothers(process, search)) candidates.push_back(&process);
   }
-  if (alike.empty() && !others) return {.kind = ExecFinding::Kind::kNone};
-  if (alike.size() != 1 || (others && alike.front()->command.empty())) return {.kind = ExecFinding::Kind::kAmbiguous};
-  return {.kind = ExecFinding::Kind::kFound, .leader = *alike.front()};
+  // What started before our next call into the container began cannot be that one's.
+  const auto before_next = [&](const Process* each) { return each->start_ticks < search.next_call; };
+  if (std::any_of(candidates.begin(), candidates.end(), before_next)) {
+    std::erase_if(candidates, [&](const Process* each) { return !before_next(each); });
+  }
+  if (candidates.empty()) return {.kind = ExecFinding::Kind::kNone};
+  const auto alike = [&](const Process* each) { return LooksLike(each->command, search.command); };
+  const auto unseen = [](const Process* each) { return each->command.empty(); };
+  if (std::count_if(candidates.begin(), candidates.end(), alike) == 1 &&
+      std::none_of(candidates.begin(), candidates.end(), unseen)) {
+    return {.kind = ExecFinding::Kind::kFound, .leader = **std::find_if(candidates.begin(), candidates.end(), alike)};
+  }
+  if (candidates.size() != 1 || MayHaveEnded(processes, *candidates.front(), *first, search)) {
+    return {.kind = ExecFinding::Kind::kAmbiguous};
+  }
+  return {.kind = ExecFinding::Kind::kFound, .leader = *candidates.front()};
 }
 
 std::vector<Process> LeftBehind(const std::vector<Process>& processes, const Process& leader, pid_t container_pid,

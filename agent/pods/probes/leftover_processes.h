@@ -2,12 +2,14 @@
 //
 // containerd kills only the process that it started; that one's children live on. runc puts each process that it
 // executes in a container into a session of its own, as a child of the shim, the parent of the container's first
-// process too. So the exec is a session leader with that parent, younger than our call, that runs our command.
+// process too. So the exec is a session leader with that parent, younger than our call. Its command line tells it from
+// others, but only as long as it stays: a shell replaces itself by the last command of its script.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,6 +47,9 @@ struct ExecSearch {
   pid_t container_pid = 0;       // the container's first process
   std::uint64_t not_before = 0;  // ticks: when the call began
   std::vector<std::string> command;
+  // Of our other calls into this container that are under way: their commands, and when the first later one began.
+  std::vector<std::vector<std::string>> other_commands;
+  std::uint64_t next_call = std::numeric_limits<std::uint64_t>::max();
 };
 
 struct ExecFinding {
@@ -57,7 +62,8 @@ struct ExecFinding {
   Process leader = {};
 };
 
-// `processes`: all of the container, its first one included.
+// `processes`: all of the container, its first one included. A process that runs something else than our command is the
+// exec only if nothing in the container hints at one that has ended already.
 ExecFinding FindExec(const std::vector<Process>& processes, const ExecSearch& search);
 
 // The session of `leader` and the descendants of it and of the `known` ones, themselves included while they run. Never

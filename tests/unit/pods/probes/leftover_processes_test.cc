@@ -112,12 +112,48 @@ TEST(LeftoverProcesses, TwoAlikeAreAmbiguous) {
   EXPECT_EQ(FindExec(processes, Search()).kind, Kind::kAmbiguous);
 }
 
-TEST(LeftoverProcesses, OneThatRunsSomethingElseIsNotOurs) {
+// A shell becomes the last command of its script.
+TEST(LeftoverProcesses, OneThatRunsSomethingElseIsOursWhenNothingElseCanBe) {  // PB-07
   std::vector<Process> processes = Container();
-  processes.push_back(Make(200, kShim, 200, 500, {"bash"}));  // a person's exec
+  processes.push_back(Make(200, kShim, 200, 500, {"sleep", "1000"}));
+  processes.push_back(Make(201, 200, 200, 501, {"sleep", "1000"}));
+  processes.push_back(Make(202, kFirst, kFirst, 600, {"a new worker of the container"}));
+  ASSERT_EQ(FindExec(processes, Search()).kind, Kind::kFound);
+  EXPECT_EQ(FindExec(processes, Search()).leader.pid, 200);
+  // Ours may have ended and left this one.
+  processes.push_back(Make(203, kFirst, 150, 502, {"orphan"}));
   EXPECT_EQ(FindExec(processes, Search()).kind, Kind::kAmbiguous);
-  processes.push_back(Make(201, kShim, 201, 500));  // ended, so it may be anything
+  processes.back() = Make(203, kFirst, 203, 502, {"orphan in a session of its own"});
   EXPECT_EQ(FindExec(processes, Search()).kind, Kind::kAmbiguous);
+}
+
+TEST(LeftoverProcesses, APersonsCommandBesideOursIsNotHit) {
+  std::vector<Process> processes = Container();
+  processes.push_back(Make(200, kShim, 200, 500, {"bash"}));
+  processes.push_back(Make(201, kShim, 201, 501, {"sleep", "1000"}));
+  EXPECT_EQ(FindExec(processes, Search()).kind, Kind::kAmbiguous);
+  processes.back().command = kCommand;
+  ASSERT_EQ(FindExec(processes, Search()).kind, Kind::kFound);
+  EXPECT_EQ(FindExec(processes, Search()).leader.pid, 201);
+  processes.push_back(Make(202, kShim, 202, 502));  // has ended, so it may be anything
+  EXPECT_EQ(FindExec(processes, Search()).kind, Kind::kAmbiguous);
+}
+
+TEST(LeftoverProcesses, OurOtherCallsAreKnown) {
+  std::vector<Process> processes = Container();
+  processes.push_back(Make(200, kShim, 200, 500, {"sleep", "1000"}));
+  processes.push_back(Make(201, kShim, 201, 501, {"other", "probe"}));
+  ExecSearch search = Search();
+  search.other_commands = {{"other", "probe"}};
+  ASSERT_EQ(FindExec(processes, search).kind, Kind::kFound);
+  EXPECT_EQ(FindExec(processes, search).leader.pid, 200);
+  // The same command in two probes: the one that is older than the second call is the first's.
+  processes[2].command = processes[3].command = kCommand;
+  search.other_commands = {kCommand};
+  EXPECT_EQ(FindExec(processes, search).kind, Kind::kAmbiguous);
+  search.next_call = 501;
+  ASSERT_EQ(FindExec(processes, search).kind, Kind::kFound);
+  EXPECT_EQ(FindExec(processes, search).leader.pid, 200);
 }
 
 TEST(LeftoverProcesses, OlderOnesChildrenAndOtherParentsAreNotTheExec) {
