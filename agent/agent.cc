@@ -299,7 +299,9 @@ void Agent::ManifestsChanged() {
 void Agent::RuntimeChanged(const std::string& pod_uid) {
   supervisor_.RuntimeChanged(pod_uid);
   if (!pod_uid.empty()) return;
-  facts_.runtime_since = timeline_.Read().wall;
+  const bool connected = view_.synced() && view_.last_error().empty();
+  if (connected != runtime_connected_) facts_.runtime_since = timeline_.Read().wall;
+  runtime_connected_ = connected;
   BuildNode();
   runtime_changed_.Notify();
   Changed();

@@ -79,6 +79,7 @@ class Agent {
   async::BlockingPool blocking_;
   cri::GrpcRuntime runtime_;
   cri::RuntimeFeatures features_;
+  bool runtime_connected_ = false;
   std::optional<cri::GrpcRuntime> image_service_;  // where images have a socket of their own
   async::Semaphore starts_;
   pods::EventLog events_;

@@ -150,6 +150,7 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
   }
 
   const std::shared_ptr<Pull> pull = Join(key, image, request, std::move(credentials));
+  if (request.on_pull) request.on_pull();
   co_await Wait(pull, std::move(request.requester));
   if (!*pull->result) {
     const Error& error = pull->result->error();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -42,6 +43,7 @@ struct PullRequest {
   std::string requester;                     // who waits, for people: "ns/pod, container main"
   cri::v1::PodSandboxConfig sandbox_config;  // passed on to the runtime
   int priority = 0;                          // a higher one goes first when pulls wait
+  std::function<void()> on_pull;             // called, if set, when this request is going to wait for a pull
 };
 
 struct PullOutcome {

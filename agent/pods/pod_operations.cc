@@ -329,6 +329,7 @@ Task<Status> PodOperations::FindRuntime() {
 Task<PullOutcome> PodOperations::PullImage(std::string image, std::string policy, std::string container,
                                            cri::v1::PodSandboxConfig sandbox) {
   PullRequest pull;
+  pull.on_pull = [this, container, image] { events_.Pulling(container, image); };
   pull.image = std::move(image);
   pull.policy = std::move(policy);
   pull.priority = pod_.spec().priority();
