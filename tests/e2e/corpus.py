@@ -6,6 +6,7 @@
 The manifests are not part of the repository: DAEMONSETD_CORPUS names their directory, ../shared/corpus by default.
 """
 
+import copy
 import dataclasses
 import os
 import pathlib
@@ -132,7 +133,8 @@ def with_stand_in(case, image, script, host):
 
     What belongs to the image goes with it: command, arguments, hooks, and its user where the pod insists on one.
     """
-    spec = case.pod_spec
+    manifest = copy.deepcopy(case.manifest)  # the case is used again, on another runtime
+    spec = manifest["spec"]["template"]["spec"]
     for container in containers(spec):
         ends = container in (spec.get("initContainers") or []) and container.get("restartPolicy") != "Always"
         container.update(image=image, imagePullPolicy="IfNotPresent", command=["sh", "-c", "exit 0" if ends else script])
@@ -144,7 +146,7 @@ def with_stand_in(case, image, script, host):
     for volume in spec.get("volumes") or []:
         if source := volume.get("hostPath"):
             source["path"] = str(make_host_path(host, source["path"], source.get("type") or ""))
-    return case.manifest
+    return manifest
 
 
 def make_host_path(host, path, kind):

@@ -31,8 +31,8 @@ def test_a_sub_path_never_leads_out_of_its_volume(agent):
     link = container("link", "ln -s /etc /data/out", volumeMounts=[MOUNT])
     main = container(volumeMounts=[{"name": "data", "mountPath": "/x", "subPath": "out"}])
     agent.apply("out.yaml", daemon_set("out", [main], initContainers=[link], volumes=[DATA]))
-    message = agent.wait_for(lambda: (agent.container("out", "main") or {}).get("message"), "a reason")
-    assert "subPath out: a symbolic link on the way leads out of the volume" in message
+    reason = "subPath out: a symbolic link on the way leads out of the volume"
+    agent.wait_for(lambda: reason in (agent.container("out", "main") or {}).get("message", ""), "the reason")
 
 
 def test_names_inside_the_pod(agent):
@@ -51,14 +51,14 @@ def test_names_inside_the_pod(agent):
 
 def test_a_class_that_the_node_does_not_have_is_named(agent):
     agent.apply("class.yaml", daemon_set("class", runtimeClassName="gvisor"))
-    pod = agent.wait_for(lambda: [p for p in agent.pods("class") if p["message"]], "a reason")[0]
-    assert "needs RuntimeClass gvisor" in pod["message"] and "runtimeClasses" in pod["message"]
-    assert pod["phase"] == "Pending"
+    pod = agent.wait_for(lambda: [p for p in agent.pods("class") if "needs RuntimeClass gvisor" in p["message"]],
+                         "its pod to name the class")[0]
+    assert "runtimeClasses" in pod["message"] and pod["phase"] == "Pending"
 
 
 def test_an_unsafe_sysctl_is_refused_by_name(agent):
     agent.apply("sysctl.yaml", daemon_set(
         "sysctl", hostNetwork=False, securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "65536"}]}))
-    pod = agent.wait_for(lambda: [p for p in agent.pods("sysctl") if p["message"]], "a reason")[0]
-    assert 'forbidden sysctl: "kernel.msgmax"' in pod["message"]
+    forbidden = 'forbidden sysctl: "kernel.msgmax"'
+    agent.wait_for(lambda: [p for p in agent.pods("sysctl") if forbidden in p["message"]], "its pod to name the sysctl")
     assert agent.container("sysctl", "main")["state"] == "Waiting"
