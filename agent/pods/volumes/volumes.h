@@ -23,8 +23,9 @@ class Volumes {
   // Every volume that a container mounts; others are left alone. The error names the volume.
   Task<Status> SetUp(corev1::Pod pod);
 
-  // Unmounts what SetUp and Mounts mounted for this pod, gives its user namespace's IDs back and removes its directory. Whatever else is mounted beneath it is neither
-  // unmounted nor entered: then the error (kConflict) names it and nothing at all is removed.
+  // Unmounts what SetUp and Mounts mounted for this pod, gives its user namespace's IDs back and removes its directory.
+  // Whatever else is mounted beneath it is neither unmounted nor entered: then the error (kConflict) names it and
+  // nothing at all is removed.
   Task<Status> TearDown(std::string pod_uid);
 
   // See ContainerMounts.
