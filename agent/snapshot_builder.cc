@@ -133,6 +133,7 @@ statusv1::PodSummary Summarize(const PodWorker& worker, const pods::RuntimeView&
   if (const auto* observed = view.Find(pod.metadata().uid()); observed && observed->newest_sandbox()) {
     summary.set_sandbox_id(observed->newest_sandbox()->id());
   }
+  int total = status.containerstatuses_size();
   int ready = 0;
   int restarts = 0;
   std::int64_t last_restart = 0;
@@ -140,6 +141,9 @@ statusv1::PodSummary Summarize(const PodWorker& worker, const pods::RuntimeView&
     const bool sidecar = i < pod.spec().initcontainers_size() && decide::IsSidecar(pod.spec().initcontainers(i));
     FillContainer(status.initcontainerstatuses(i), true, sidecar, *summary.add_containers());
     restarts += status.initcontainerstatuses(i).restartcount();
+    if (!sidecar) continue;  // as kubectl counts its READY column
+    ++total;
+    ready += status.initcontainerstatuses(i).ready() ? 1 : 0;
   }
   for (const corev1::ContainerStatus& container : status.containerstatuses()) {
     FillContainer(container, false, false, *summary.add_containers());
@@ -148,7 +152,7 @@ statusv1::PodSummary Summarize(const PodWorker& worker, const pods::RuntimeView&
     last_restart = std::max(last_restart, container.laststate().terminated().finishedat().seconds());
   }
   summary.set_ready_containers(ready);
-  summary.set_containers_total(status.containerstatuses_size());
+  summary.set_containers_total(total);
   summary.set_restarts(restarts);
   if (last_restart != 0) summary.set_last_restart_time(FormatRfc3339(WallTime(Seconds(last_restart))));
   AddConditions(status, summary);

@@ -46,6 +46,9 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
     RestoreMemory(*record, memory_);
     if (record->start_time() != 0) facts_.start_time = WallTime(Nanoseconds(record->start_time()));
   }
+  // From the first moment that somebody can ask: an adopted pod was never "not ready" in between.
+  const decide::ObservedPod* found = services_.view.Find(pod_.metadata().uid());
+  *pod_.mutable_status() = StatusNow(found ? *found : decide::ObservedPod());
 }
 
 Task<void> PodWorker::Run() {
@@ -259,7 +262,7 @@ void PodWorker::LinkLogs(const decide::ObservedPod& observed) {
   }
 }
 
-void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
+corev1::PodStatus PodWorker::StatusNow(const decide::ObservedPod& observed) {
   facts_.host_ips = services_.host_ips();
   if (const auto* sandbox = observed.newest_sandbox(); sandbox && sandbox->metadata().attempt() == 0) {
     facts_.start_time = WallTime(Nanoseconds(sandbox->created_at()));
@@ -267,6 +270,11 @@ void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
   corev1::PodStatus status =
       decide::ComputePodStatus(pod_, observed, memory_, pod_.status(), facts_, services_.timeline.Read());
   LimitTerminationMessages(pod_.spec(), status);
+  return status;
+}
+
+void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
+  corev1::PodStatus status = StatusNow(observed);
   news |= finished_ || !google::protobuf::util::MessageDifferencer::Equals(status, pod_.status());
   if (!news) return;
   *pod_.mutable_status() = std::move(status);

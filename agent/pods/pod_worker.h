@@ -55,6 +55,7 @@ class PodWorker {
   Task<void> ReadLastWord(cri::v1::ContainerStatus status);
   void KeepRecord(const decide::ObservedPod& observed);
   void LinkLogs(const decide::ObservedPod& observed);
+  corev1::PodStatus StatusNow(const decide::ObservedPod& observed);
   void PublishStatus(const decide::ObservedPod& observed, bool news);
 
   PodServices& services_;
