@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/async/descriptor.h"
 #include "agent/local/status_json.h"
 
 #include <boost/asio/buffer.hpp>
@@ -24,22 +25,9 @@ namespace daemonsetd::ctl {
 namespace {
 
 namespace http = boost::beast::http;
+using async::Descriptor;
 
 constexpr std::uint64_t kMaximumBody = 64ULL << 20;
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) close(value_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return value_; }
-
- private:
-  int value_;
-};
 
 Error Unreachable(const std::string& path, int code) {
   if (code == EACCES || code == EPERM) {

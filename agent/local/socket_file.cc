@@ -15,31 +15,19 @@
 
 #include <fmt/format.h>
 
+#include "agent/async/descriptor.h"
 #include "agent/base/log.h"
 
 namespace daemonsetd::local {
 namespace {
+
+using async::Descriptor;
 
 constexpr mode_t kMode = 0660;
 
 Error SystemError(const std::string& path, const char* action, int code) {
   return Error(ErrorKind::kFatal, fmt::format("cannot {} {}: {}", action, path, std::strerror(code)));
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) close(value_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return value_; }
-  int Release() { return std::exchange(value_, -1); }
-
- private:
-  int value_;
-};
 
 // Clears the way: nothing there, or a socket that nobody listens on.
 Status RemoveStale(const std::string& path, const sockaddr_un& address) {

@@ -12,27 +12,16 @@
 #include <memory>
 #include <optional>
 
+#include "agent/async/descriptor.h"
 #include "agent/base/digest.h"
 
 namespace daemonsetd::manifests {
 namespace {
 
+using async::Descriptor;
+
 constexpr std::size_t kFileLimit = 3 << 20;  // of the decoder, and of etcd's objects with room to spare
 constexpr std::size_t kFilesLimit = 4096;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Stamp StampOf(const struct stat& status) {
   return {.device = status.st_dev,

@@ -43,20 +43,6 @@ Status WriteAll(int fd, std::string_view content, const std::string& path) {
 
 }  // namespace
 
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  if (this != &other) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = other.Release();
-  }
-  return *this;
-}
-
-int Descriptor::Release() { return std::exchange(fd_, -1); }
-
 Error SystemError(std::string_view what, int error_number) {
   ErrorKind kind = ErrorKind::kRetry;
   switch (error_number) {

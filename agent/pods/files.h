@@ -7,25 +7,12 @@
 #include <string>
 #include <string_view>
 
+#include "agent/async/descriptor.h"
 #include "agent/base/result.h"
 
 namespace daemonsetd::pods {
 
-// An open descriptor, closed when it goes.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  ~Descriptor();
-  Descriptor(Descriptor&& other) noexcept : fd_(other.Release()) {}
-  Descriptor& operator=(Descriptor&& other) noexcept;
-
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  int Release();
-
- private:
-  int fd_;
-};
+using async::Descriptor;
 
 // "mkdir /a/b: Permission denied", with the kind that fits errno.
 Error SystemError(std::string_view what, int error_number);

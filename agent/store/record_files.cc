@@ -13,32 +13,18 @@
 
 #include <fmt/format.h>
 
+#include "agent/async/descriptor.h"
 #include "agent/store/record_format.h"
 
 namespace daemonsetd::store {
 namespace {
 
+using async::Descriptor;
+
 constexpr std::string_view kUnfinished = ".tmp";
 constexpr std::string_view kDamaged = ".damaged";
 constexpr mode_t kDirectoryMode = 0700;
 constexpr mode_t kFileMode = 0600;
-
-// An open descriptor, closed when it goes.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 Error Failed(std::string_view what, int error_number) {
   return Error(ErrorKind::kRetry, fmt::format("{}: {}", what, std::generic_category().message(error_number)));

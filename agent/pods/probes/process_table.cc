@@ -15,33 +15,23 @@
 
 #include <fmt/format.h>
 
+#include "agent/async/descriptor.h"
+
 namespace daemonsetd::pods {
 namespace {
 
+using async::Descriptor;
+
 constexpr std::size_t kMaximumFile = 128 * 1024;  // a command line may be as long as its owner likes
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 // Nullopt: the process is gone, or not ours to look at.
 std::optional<std::string> ReadSome(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.number() < 0) return std::nullopt;
+  if (file.get() < 0) return std::nullopt;
   std::string text;
   char buffer[4096];
   while (text.size() < kMaximumFile) {
-    const ssize_t size = ::read(file.number(), buffer, sizeof buffer);
+    const ssize_t size = ::read(file.get(), buffer, sizeof buffer);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return std::nullopt;
     if (size == 0) break;
@@ -101,11 +91,11 @@ Result<std::vector<Process>> ProcessTable::OfContainer(pid_t container_pid, cons
 
 Status ProcessTable::Kill(const Process& process) const {
   const Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
-  if (handle.number() < 0) return errno == ESRCH ? Ok() : Status(SystemError("pidfd_open"));
+  if (handle.get() < 0) return errno == ESRCH ? Ok() : Status(SystemError("pidfd_open"));
   // The handle now stands for one process for good; look whether it is the one that was meant.
   const std::optional<Process> now = ReadProcess(fmt::format("{}/{}", root_, process.pid));
   if (!now || now->pid != process.pid || now->start_ticks != process.start_ticks) return Ok();
-  if (::syscall(SYS_pidfd_send_signal, handle.number(), SIGKILL, nullptr, 0) == 0 || errno == ESRCH) return Ok();
+  if (::syscall(SYS_pidfd_send_signal, handle.get(), SIGKILL, nullptr, 0) == 0 || errno == ESRCH) return Ok();
   return SystemError("pidfd_send_signal");
 }
 
