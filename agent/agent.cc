@@ -272,7 +272,7 @@ void Agent::BuildNode() {
   }
   corev1::NodeCondition ready;
   ready.set_type("Ready");
-  const bool connected = view_.synced() && view_.last_error().empty();
+  const bool connected = view_.connected();
   ready.set_status(connected ? "True" : "False");
   ready.set_reason(connected ? "AgentReady" : "ContainerRuntimeNotReady");
   ready.set_message(connected ? "daemonsetd is ready" : view_.last_error());
@@ -299,7 +299,7 @@ void Agent::ManifestsChanged() {
 void Agent::RuntimeChanged(const std::string& pod_uid) {
   supervisor_.RuntimeChanged(pod_uid);
   if (!pod_uid.empty()) return;
-  const bool connected = view_.synced() && view_.last_error().empty();
+  const bool connected = view_.connected();
   if (connected != runtime_connected_) facts_.runtime_since = timeline_.Read().wall;
   runtime_connected_ = connected;
   BuildNode();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "agent/decide/labels.h"
+#include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
 #include "cri/convert.h"
 #include "cri/convert_security.h"
@@ -190,7 +191,7 @@ v1::PodSandboxConfig ToSandboxConfig(const corev1::Pod& pod, const SandboxInputs
   if (!spec.hostnetwork()) {
     for (const corev1::Container& container : spec.containers()) AddPortMappings(container, config);
     for (const corev1::Container& container : spec.initcontainers()) {
-      if (container.restartpolicy() == "Always") AddPortMappings(container, config);
+      if (decide::IsSidecar(container)) AddPortMappings(container, config);
     }
   }
 

@@ -180,8 +180,7 @@ int Explain(const Context& context, const std::string& object_namespace, const s
   if (list.items().empty()) return ReportMissing(context, Kind::kDaemonSets, object_namespace, plain);
   std::ostream& out = context.surroundings.out;
   if (output == Output::kJson || output == Output::kYaml) {
-    const std::string json = local::ToJson(list.items(0), true);
-    out << (output == Output::kYaml ? JsonToYaml(json) : json);
+    out << Serialise(list.items(0), output);
   } else {
     out << ExplainText(list.items(0));
   }

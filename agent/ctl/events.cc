@@ -38,8 +38,7 @@ class Events {
     statusv1::EventList list;
     if (const Status parsed = local::FromJson(*body, list); !parsed) return Report(context_, parsed.error());
     if (command_.output == Output::kJson || command_.output == Output::kYaml) {
-      const std::string json = local::ToJson(list, true);
-      context_.surroundings.out << (command_.output == Output::kYaml ? JsonToYaml(json) : json);
+      context_.surroundings.out << Serialise(list, command_.output);
       return kExitOk;
     }
     if (list.items().empty()) {
@@ -84,7 +83,7 @@ class Events {
     std::ostream& out = context_.surroundings.out;
     switch (command_.output) {
       case Output::kJson: out << local::ToJson(event) << '\n'; break;
-      case Output::kYaml: out << "---\n" << JsonToYaml(local::ToJson(event, true)); break;
+      case Output::kYaml: out << "---\n" << Serialise(event, Output::kYaml); break;
       case Output::kName: out << "event/" << event.name() << '\n'; break;
       case Output::kTable:
       case Output::kWide: AddRow(table_, command_.all_namespaces, event, context_.surroundings.now()); break;

@@ -32,11 +32,6 @@ struct PodKind {
   static const Item& FromEvent(const statusv1::WatchEvent& event) { return event.pod(); }
 };
 
-std::string Serialise(const google::protobuf::Message& message, Output output) {
-  const std::string json = local::ToJson(message, true);
-  return output == Output::kYaml ? JsonToYaml(json) : json;
-}
-
 template <class Kind_>
 class Lister {
  public:

@@ -114,8 +114,7 @@ int Top(const Context& context, const TopCommand& command) {
     return ReportMissing(context, Kind::kPods, command.object_namespace, command.name);
   }
   if (command.output == Output::kJson || command.output == Output::kYaml) {
-    const std::string json = local::ToJson(chosen, true);
-    context.surroundings.out << (command.output == Output::kYaml ? JsonToYaml(json) : json);
+    context.surroundings.out << Serialise(chosen, command.output);
     return kExitOk;
   }
   return node ? TopNode(context, command, chosen) : TopPods(context, command, chosen);

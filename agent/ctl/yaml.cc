@@ -2,6 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "agent/local/status_json.h"
+
 namespace daemonsetd::ctl {
 namespace {
 
@@ -57,6 +59,11 @@ std::string JsonToYaml(std::string_view json) {
   YAML::Emitter emitter;
   Emit(YAML::Load(std::string(json)), emitter);
   return std::string(emitter.c_str()) + "\n";
+}
+
+std::string Serialise(const google::protobuf::Message& message, Output output) {
+  const std::string json = local::ToJson(message, true);
+  return output == Output::kYaml ? JsonToYaml(json) : json;
 }
 
 }  // namespace daemonsetd::ctl

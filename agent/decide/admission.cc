@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
 
 namespace daemonsetd::decide {
@@ -102,7 +103,7 @@ std::vector<HostPort> HostPortsOf(const corev1::PodSpec& spec) {
   std::vector<HostPort> ports;
   for (const corev1::Container& container : spec.containers()) AddHostPorts(container, spec.hostnetwork(), ports);
   for (const corev1::Container& container : spec.initcontainers()) {
-    if (container.restartpolicy() == "Always") AddHostPorts(container, spec.hostnetwork(), ports);
+    if (IsSidecar(container)) AddHostPorts(container, spec.hostnetwork(), ports);
   }
   return ports;
 }

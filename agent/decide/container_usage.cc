@@ -16,11 +16,6 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-std::string Label(const v1::ContainerStats& stats, const char* key) {
-  const auto found = stats.attributes().labels().find(key);
-  return found == stats.attributes().labels().end() ? std::string() : found->second;
-}
-
 // Billionths of a core; unset when it cannot be told.
 std::optional<std::uint64_t> NanoCores(const v1::CpuUsage* before, const v1::CpuUsage& after) {
   if (before != nullptr && before->has_usage_core_nano_seconds() && after.has_usage_core_nano_seconds()) {
@@ -43,13 +38,13 @@ status::v1::UsageList UsageBetween(const v1::ListContainerStatsResponse& first,
   for (const auto& stats : first.stats()) before[stats.attributes().id()] = &stats.cpu();
   std::map<std::pair<std::string, std::string>, status::v1::PodUsage> pods;
   for (const auto& stats : second.stats()) {
-    const std::string pod_namespace = Label(stats, kPodNamespaceLabel);
-    const std::string pod_name = Label(stats, kPodNameLabel);
+    const std::string pod_namespace = ValueOf(stats.attributes().labels(), kPodNamespaceLabel);
+    const std::string pod_name = ValueOf(stats.attributes().labels(), kPodNameLabel);
     status::v1::PodUsage& pod = pods[{pod_namespace, pod_name}];
     pod.set_namespace_(pod_namespace);
     pod.set_name(pod_name);
     status::v1::ContainerUsage& usage = *pod.add_containers();
-    usage.set_name(Label(stats, kContainerNameLabel));
+    usage.set_name(ValueOf(stats.attributes().labels(), kContainerNameLabel));
     const auto earlier = before.find(stats.attributes().id());
     const auto cores = NanoCores(earlier == before.end() ? nullptr : earlier->second, stats.cpu());
     if (cores) usage.set_cpu(fmt::format("{}n", *cores));

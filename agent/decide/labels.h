@@ -2,7 +2,14 @@
 // (conventions.md section 3), so that crictl, cAdvisor and log collectors see what they know; the rest is ours.
 #pragma once
 
+#include <string>
+
+#include <google/protobuf/map.h>
+
 namespace daemonsetd::decide {
+
+// A label or annotation; empty when it is missing.
+std::string ValueOf(const google::protobuf::Map<std::string, std::string>& map, const std::string& key);
 
 inline constexpr char kPodNameLabel[] = "io.kubernetes.pod.name";
 inline constexpr char kPodNamespaceLabel[] = "io.kubernetes.pod.namespace";

@@ -21,6 +21,15 @@ struct ObservedPod {
   const ::runtime::v1::PodSandboxStatus* newest_sandbox() const {
     return sandboxes.empty() ? nullptr : &sandboxes.front();
   }
+  // The pod's own addresses, the first one first; none on the host network and before the network is there.
+  std::vector<std::string> sandbox_ips() const {
+    std::vector<std::string> ips;
+    const auto* sandbox = newest_sandbox();
+    if (!sandbox || sandbox->network().ip().empty()) return ips;
+    ips.push_back(sandbox->network().ip());
+    for (const auto& more : sandbox->network().additional_ips()) ips.push_back(more.ip());
+    return ips;
+  }
   // The newest container of that name inside that sandbox, or null.
   const ObservedContainer* Find(const std::string& sandbox_id, const std::string& name) const {
     for (const ObservedContainer& container : containers) {

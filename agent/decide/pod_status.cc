@@ -241,13 +241,8 @@ void AddAddresses(const corev1::Pod& pod, const ObservedPod& observed, const Sta
                   corev1::PodStatus& status) {
   for (const std::string& ip : facts.host_ips) status.add_hostips()->set_ip(ip);
   if (!facts.host_ips.empty()) status.set_hostip(facts.host_ips.front());
-  std::vector<std::string> pod_ips;
-  if (pod.spec().hostnetwork()) {
-    pod_ips = facts.host_ips;  // follows the node's address without a restart (LC-28)
-  } else if (const PodSandboxStatus* sandbox = observed.newest_sandbox(); sandbox && !sandbox->network().ip().empty()) {
-    pod_ips.push_back(sandbox->network().ip());
-    for (const auto& more : sandbox->network().additional_ips()) pod_ips.push_back(more.ip());
-  }
+  // On the host network it follows the node's address without a restart (LC-28).
+  const std::vector<std::string> pod_ips = pod.spec().hostnetwork() ? facts.host_ips : observed.sandbox_ips();
   for (const std::string& ip : pod_ips) status.add_podips()->set_ip(ip);
   if (!pod_ips.empty()) status.set_podip(pod_ips.front());
 }

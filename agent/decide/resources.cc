@@ -4,6 +4,8 @@
 #include <limits>
 #include <string_view>
 
+#include "agent/decide/pod_spec.h"
+
 namespace daemonsetd::decide {
 namespace {
 
@@ -67,8 +69,6 @@ ResourceList Requests(const corev1::ResourceRequirements& resources) {
   for (const auto& [name, limit] : resources.limits()) requests.emplace(name, Quantity::From(limit));
   return requests;
 }
-
-bool IsSidecar(const corev1::Container& init_container) { return init_container.restartpolicy() == "Always"; }
 
 using ReadList = ResourceList (*)(const corev1::ResourceRequirements&);
 

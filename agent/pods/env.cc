@@ -11,6 +11,7 @@
 #include <fmt/ranges.h>
 
 #include "agent/decide/env.h"
+#include "agent/decide/labels.h"
 #include "agent/model/quantity.h"
 
 namespace daemonsetd::pods {
@@ -36,11 +37,6 @@ std::optional<std::pair<std::string, std::string>> SplitSubscript(const std::str
   const std::size_t open = path.find("['");
   if (open == std::string::npos || path.size() < open + 4 || !path.ends_with(kClose)) return std::nullopt;
   return std::pair(path.substr(0, open), path.substr(open + 2, path.size() - open - 4));
-}
-
-std::string MapValue(const google::protobuf::Map<std::string, std::string>& map, const std::string& key) {
-  const auto found = map.find(key);
-  return found == map.end() ? std::string() : found->second;
 }
 
 Result<std::string> FirstAddress(const std::vector<std::string>& addresses, std::string_view what) {
@@ -117,8 +113,8 @@ Status CheckEnvFrom(const corev1::Container& container) {
 Result<std::string> FieldValue(const corev1::Pod& pod, const std::string& field_path, const PodFacts& facts) {
   const metav1::ObjectMeta& metadata = pod.metadata();
   if (const auto subscript = SplitSubscript(field_path)) {
-    if (subscript->first == "metadata.labels") return MapValue(metadata.labels(), subscript->second);
-    if (subscript->first == "metadata.annotations") return MapValue(metadata.annotations(), subscript->second);
+    if (subscript->first == "metadata.labels") return decide::ValueOf(metadata.labels(), subscript->second);
+    if (subscript->first == "metadata.annotations") return decide::ValueOf(metadata.annotations(), subscript->second);
     return Error(ErrorKind::kInvalid, fmt::format("fieldPath {}: only metadata.labels and metadata.annotations "
                                                   "take a key in brackets",
                                                   field_path));

@@ -1,12 +1,15 @@
 #include "agent/pods/files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -109,6 +112,31 @@ std::string_view FileTypeName(mode_t mode) {
   if (S_ISFIFO(mode)) return "a pipe";
   if (S_ISLNK(mode)) return "a symbolic link";
   return "something else";
+}
+
+std::optional<std::string> ReadLink(const std::string& path) {
+  char buffer[PATH_MAX];
+  const ssize_t length = ::readlink(path.c_str(), buffer, sizeof buffer);
+  if (length < 0) return std::nullopt;
+  return std::string(buffer, static_cast<std::size_t>(length));
+}
+
+Result<std::vector<std::string>> ListDirectory(const std::string& path) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
+  if (!directory) {
+    if (errno == ENOENT) return names;
+    return SystemError("open " + path, errno);
+  }
+  while (true) {
+    errno = 0;
+    const dirent* entry = ::readdir(directory.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  if (errno != 0) return SystemError("read " + path, errno);
+  return names;
 }
 
 }  // namespace daemonsetd::pods

@@ -4,8 +4,10 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/async/descriptor.h"
 #include "agent/base/result.h"
@@ -22,6 +24,12 @@ Status MakeDirectories(const std::string& path, mode_t mode);
 
 // The content, which must not be longer than `limit`.
 Result<std::string> ReadSmallFile(const std::string& path, std::size_t limit);
+
+// What a symbolic link holds; unset when it is none or cannot be read.
+std::optional<std::string> ReadLink(const std::string& path);
+
+// Names in a directory without "." and ".."; none when it does not exist.
+Result<std::vector<std::string>> ListDirectory(const std::string& path);
 
 // Writes beside the target and renames, so that nobody ever reads half a file. Does nothing when the content is there.
 Status WriteFileAtomically(const std::string& path, std::string_view content, mode_t mode);

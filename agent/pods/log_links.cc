@@ -1,13 +1,10 @@
 #include "agent/pods/log_links.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <climits>
-#include <memory>
 #include <optional>
 #include <set>
 
@@ -23,32 +20,6 @@ namespace {
 constexpr std::string_view kTemporaryPrefix = ".daemonsetd-";
 constexpr std::string_view kLogSuffix = ".log";
 constexpr std::size_t kContainerIdLength = 64;
-
-std::optional<std::string> ReadLink(const std::string& path) {
-  char buffer[PATH_MAX];
-  const ssize_t length = ::readlink(path.c_str(), buffer, sizeof buffer);
-  if (length < 0) return std::nullopt;
-  return std::string(buffer, static_cast<std::size_t>(length));
-}
-
-// Names in a directory without "." and ".."; none when it does not exist.
-Result<std::vector<std::string>> ListDirectory(const std::string& path) {
-  std::vector<std::string> names;
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
-  if (!directory) {
-    if (errno == ENOENT) return names;
-    return SystemError("open " + path, errno);
-  }
-  while (true) {
-    errno = 0;
-    const dirent* entry = ::readdir(directory.get());
-    if (entry == nullptr) break;
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
-  if (errno != 0) return SystemError("read " + path, errno);
-  return names;
-}
 
 // The ID at the end of a link's name; unset where the name was cut.
 std::optional<std::string_view> ContainerIdOf(std::string_view name) {

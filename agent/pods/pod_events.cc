@@ -49,11 +49,6 @@ void PodEvents::Resized(const std::string& container, const std::string& resourc
               fmt::format("Container {} has its new resources: {}", container, resources));
 }
 
-void PodEvents::SandboxChanged() {
-  log_.Record(ReferenceTo(pod_), EventType::kNormal, "SandboxChanged",
-              "Pod sandbox changed, it will be killed and re-created.");
-}
-
 void PodEvents::Failed(const decide::Action& action, const std::string& reason, const Error& error) {
   if (const auto* start = std::get_if<decide::StartContainer>(&action)) {
     // As the kubelet: a pull in back-off is "BackOff", every other failure of a container is "Failed".
@@ -66,12 +61,6 @@ void PodEvents::Failed(const decide::Action& action, const std::string& reason, 
     return;
   }
   log_.Record(ReferenceTo(pod_), EventType::kWarning, reason, error.message());
-}
-
-void PodEvents::BackOff(const std::string& container) {
-  Warn(container, "BackOff",
-       fmt::format("Back-off restarting failed container {} in pod {}_{}({})", container, pod_.metadata().name(),
-                   pod_.metadata().namespace_(), pod_.metadata().uid()));
 }
 
 }  // namespace daemonsetd::pods

@@ -22,11 +22,8 @@ class PodEvents {
   void Killing(const decide::StopContainer& stop);
   void HookFailed(const std::string& container, const char* reason, const std::string& output);
   void Resized(const std::string& container, const std::string& resources);
-  void SandboxChanged();
   // An operation failed with `reason`, Kubernetes' word for it.
   void Failed(const decide::Action& action, const std::string& reason, const Error& error);
-  // A container waits before it is started again.
-  void BackOff(const std::string& container);
 
  private:
   void Warn(const std::string& container, const std::string& reason, const std::string& message);

@@ -10,11 +10,6 @@ namespace {
 
 using StringMap = google::protobuf::Map<std::string, std::string>;
 
-std::string Value(const StringMap& map, const char* key) {
-  const auto entry = map.find(key);
-  return entry == map.end() ? std::string() : entry->second;
-}
-
 template <class Number>
 std::optional<Number> ToNumber(const std::string& text) {
   Number number{};
@@ -40,13 +35,13 @@ std::optional<PodIdentity> ReadIdentity(const decide::ObservedPod& observed) {
   const auto* sandbox = observed.newest_sandbox();
   if (!sandbox) return std::nullopt;
   const StringMap& annotations = sandbox->annotations();
-  PodIdentity identity{.owner_kind = Value(annotations, decide::kOwnerKindAnnotation),
-                       .owner_name = Value(annotations, decide::kOwnerNameAnnotation),
-                       .owner_uid = Value(annotations, decide::kOwnerUidAnnotation),
-                       .template_hash = Value(annotations, decide::kTemplateHashAnnotation),
-                       .restart_hash = Value(annotations, decide::kRestartHashAnnotation)};
-  const auto version = ToNumber<int>(Value(annotations, decide::kSpecHashVersionAnnotation));
-  const auto sequence = ToNumber<std::uint32_t>(Value(annotations, decide::kSequenceAnnotation));
+  PodIdentity identity{.owner_kind = decide::ValueOf(annotations, decide::kOwnerKindAnnotation),
+                       .owner_name = decide::ValueOf(annotations, decide::kOwnerNameAnnotation),
+                       .owner_uid = decide::ValueOf(annotations, decide::kOwnerUidAnnotation),
+                       .template_hash = decide::ValueOf(annotations, decide::kTemplateHashAnnotation),
+                       .restart_hash = decide::ValueOf(annotations, decide::kRestartHashAnnotation)};
+  const auto version = ToNumber<int>(decide::ValueOf(annotations, decide::kSpecHashVersionAnnotation));
+  const auto sequence = ToNumber<std::uint32_t>(decide::ValueOf(annotations, decide::kSequenceAnnotation));
   if (identity.owner_uid.empty() || !version || !sequence) return std::nullopt;
   identity.hash_version = *version;
   identity.sequence = *sequence;
@@ -65,12 +60,12 @@ corev1::Pod PodFromRuntime(const decide::ObservedPod& observed) {
   for (const decide::ObservedContainer& container : observed.containers) {
     const StringMap& labels = container.status.labels();
     if (!pod.metadata().has_uid()) {
-      pod.mutable_metadata()->set_name(Value(labels, decide::kPodNameLabel));
-      pod.mutable_metadata()->set_namespace_(Value(labels, decide::kPodNamespaceLabel));
-      pod.mutable_metadata()->set_uid(Value(labels, decide::kPodUidLabel));
+      pod.mutable_metadata()->set_name(decide::ValueOf(labels, decide::kPodNameLabel));
+      pod.mutable_metadata()->set_namespace_(decide::ValueOf(labels, decide::kPodNamespaceLabel));
+      pod.mutable_metadata()->set_uid(decide::ValueOf(labels, decide::kPodUidLabel));
     }
     if (const auto grace =
-            ToNumber<std::int64_t>(Value(container.status.annotations(), decide::kGracePeriodAnnotation))) {
+            ToNumber<std::int64_t>(decide::ValueOf(container.status.annotations(), decide::kGracePeriodAnnotation))) {
       pod.mutable_spec()->set_terminationgraceperiodseconds(*grace);
     }
     if (names.insert(container.status.metadata().name()).second) {

@@ -43,12 +43,12 @@ struct ContainerFiles {
 }  // namespace
 
 PodOperations::PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod,
-                             CreatedHandler on_created)
+                             PodEvents& events, CreatedHandler on_created)
     : services_(services),
       identity_(identity),
       pod_(pod),
       on_created_(std::move(on_created)),
-      events_(services.events, pod),
+      events_(events),
       stops_(services, pod, events_) {}
 
 Task<Outcome> PodOperations::Execute(decide::Action action) {
@@ -304,10 +304,7 @@ PodFacts PodOperations::Facts() const {
   PodFacts facts;
   facts.host_ips = services_.host_ips();
   if (const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid())) {
-    if (const auto* sandbox = observed->newest_sandbox(); sandbox && !sandbox->network().ip().empty()) {
-      facts.pod_ips.push_back(sandbox->network().ip());
-      for (const auto& more : sandbox->network().additional_ips()) facts.pod_ips.push_back(more.ip());
-    }
+    facts.pod_ips = observed->sandbox_ips();
   }
   for (const auto& [name, quantity] : services_.node().status().allocatable()) {
     facts.node_allocatable[name] = model::Quantity::From(quantity);

@@ -27,7 +27,8 @@ using CreatedHandler = std::function<void(const std::string& container, const st
 class PodOperations {
  public:
   // The references must outlive every operation; `pod`'s status is read when its containers' env is made.
-  PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod, CreatedHandler on_created);
+  PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod, PodEvents& events,
+                CreatedHandler on_created);
 
   // Until a CRI call that creates something was sent, cancellation ends the operation; after that it is ignored, so
   // that what was created is known afterwards.
@@ -70,7 +71,7 @@ class PodOperations {
   const PodIdentity& identity_;
   const corev1::Pod& pod_;
   CreatedHandler on_created_;
-  PodEvents events_;
+  PodEvents& events_;
   ContainerStops stops_;
   std::string runtime_handler_;                              // FindRuntime's
   std::optional<cri::IdRange> user_namespace_;               // FindRuntime's

@@ -35,7 +35,7 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
       pod_(std::move(pod)),
       on_change_(std::move(on_change)),
       events_(services.events, pod_),
-      operations_(services, identity_, pod_,
+      operations_(services, identity_, pod_, events_,
                   [this](const std::string& container, const std::string& id) { Created(container, id); }),
       probes_(services, pod_, memory_, [this] { wake_.Notify(); }),
       wake_(services.executor),

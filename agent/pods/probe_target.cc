@@ -9,12 +9,14 @@ ProbeTarget TargetOf(const PodServices& services, const corev1::Pod& pod, const 
   target.pod_name = pod.metadata().name();
   target.namespace_ = pod.metadata().namespace_();
   target.container = container;
+  const decide::ObservedPod* observed = services.view.Find(pod.metadata().uid());
+  std::vector<std::string> addresses;
   if (pod.spec().hostnetwork()) {
-    const std::vector<std::string> addresses = services.host_ips();
-    if (!addresses.empty()) target.pod_ip = addresses.front();
-  } else if (const decide::ObservedPod* observed = services.view.Find(pod.metadata().uid())) {
-    if (const auto* sandbox = observed->newest_sandbox()) target.pod_ip = sandbox->network().ip();
+    addresses = services.host_ips();
+  } else if (observed) {
+    addresses = observed->sandbox_ips();
   }
+  if (!addresses.empty()) target.pod_ip = addresses.front();
   return target;
 }
 

@@ -19,11 +19,6 @@ constexpr Nanoseconds kEventSettle = std::chrono::milliseconds(20);
 // open for this long is believed.
 constexpr Nanoseconds kStreamTrial = std::chrono::seconds(3);
 
-std::string LabelOf(const google::protobuf::Map<std::string, std::string>& labels, const char* name) {
-  const auto label = labels.find(name);
-  return label == labels.end() ? std::string() : label->second;
-}
-
 // CREATED < RUNNING < EXITED; UNKNOWN may come and go.
 bool GoesBack(int from, int to) {
   if (from == cri::v1::CONTAINER_UNKNOWN || to == cri::v1::CONTAINER_UNKNOWN) return false;
@@ -185,7 +180,7 @@ void RuntimeView::Heard(const cri::v1::ContainerEventResponse& message) {
     return;
   }
   const auto& pod = message.pod_sandbox_status();
-  event.foreign = !pod.id().empty() && LabelOf(pod.labels(), decide::kManagedByLabel) != "true";
+  event.foreign = !pod.id().empty() && decide::ValueOf(pod.labels(), decide::kManagedByLabel) != "true";
   if (Knows(event)) return;
   news_.push_back(std::move(event));
   MakeUrgent();
@@ -225,7 +220,7 @@ Task<Status> RuntimeView::Relist() {
   for (const auto& container : containers->containers()) {
     listed.insert(container.id());
     Record& record = records_[container.id()];
-    record.pod_uid = LabelOf(container.labels(), decide::kPodUidLabel);
+    record.pod_uid = decide::ValueOf(container.labels(), decide::kPodUidLabel);
     record.sandbox_id = container.pod_sandbox_id();
     if (record.state < 0) Put(Preliminary(container), record.sandbox_id);
     const bool late = record.state >= 0 && GoesBack(record.state, container.state());
@@ -345,7 +340,7 @@ void RuntimeView::Put(const cri::v1::PodSandboxStatus& status) {
 void RuntimeView::Store(const cri::v1::ContainerStatus& status, const std::string& sandbox_id, MonoTime asked_at) {
   Record& record = records_[status.id()];
   if (record.state >= 0 && GoesBack(record.state, status.state())) return;
-  record.pod_uid = LabelOf(status.labels(), decide::kPodUidLabel);
+  record.pod_uid = decide::ValueOf(status.labels(), decide::kPodUidLabel);
   record.sandbox_id = sandbox_id;
   record.state = status.state();
   record.inspected_at = asked_at;
@@ -354,7 +349,7 @@ void RuntimeView::Store(const cri::v1::ContainerStatus& status, const std::strin
 }
 
 void RuntimeView::Put(const cri::v1::ContainerStatus& status, const std::string& sandbox_id) {
-  auto& containers = pods_[LabelOf(status.labels(), decide::kPodUidLabel)].containers;
+  auto& containers = pods_[decide::ValueOf(status.labels(), decide::kPodUidLabel)].containers;
   const auto same = std::find_if(containers.begin(), containers.end(), [&](const decide::ObservedContainer& other) {
     return other.status.id() == status.id();
   });

@@ -52,6 +52,8 @@ class RuntimeView {
 
   // True while an open stream of events is relied on and polling is rare.
   bool has_events() const { return has_events_; }
+  // The runtime was read completely, and its last list succeeded.
+  bool connected() const { return synced_ && last_error_.empty(); }
   // Empty while the runtime answers.
   const std::string& last_error() const { return last_error_; }
   std::optional<MonoTime> last_list() const { return last_list_; }

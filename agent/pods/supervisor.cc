@@ -265,9 +265,9 @@ void Supervisor::Reconcile() {
                          .restart_hash = workload.restart_hash,
                          .hash_version = decide::kSpecHashVersion,
                          .sequence = workload.next_sequence};
-    if (workload.kind == Workload::Kind::kDaemonSet) RaiseSequence(workload.uid, workload.next_sequence + 1);
     plan.decisions[start.workload].pod_uid = workload.next_pod.metadata().uid();
     if (workload.kind == Workload::Kind::kDaemonSet) {
+      RaiseSequence(workload.uid, workload.next_sequence + 1);
       services_.events.Record(decide::ReferenceTo(workloads_[start.workload].daemon_set), EventType::kNormal,
                               "SuccessfulCreate", "Created pod: " + workload.next_pod.metadata().name());
     }

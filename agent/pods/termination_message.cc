@@ -26,11 +26,6 @@ constexpr char kFallbackToLogs[] = "FallbackToLogsOnError";
 // 80 lines of which only 2048 bytes count, each with time, stream and tag before it; and one long line.
 constexpr std::size_t kLogWindow = std::size_t{64} * 1024;
 
-std::string Annotation(const v1::ContainerStatus& status, const char* key) {
-  const auto found = status.annotations().find(key);
-  return found == status.annotations().end() ? "" : found->second;
-}
-
 // The last `limit` bytes. kAbsent when there is no file. The container writes it, so it may be of any size; a link or a
 // pipe in its place is not followed and not waited for.
 Result<std::string> ReadEnd(const std::string& path, std::size_t limit) {
@@ -112,7 +107,7 @@ std::string EndOfLog(const std::string& path) {
 }
 
 std::string LastWord(const PodPaths& paths, const v1::ContainerStatus& status) {
-  const std::string path = Annotation(status, decide::kTerminationMessagePathAnnotation);
+  const std::string path = decide::ValueOf(status.annotations(), decide::kTerminationMessagePathAnnotation);
   if (const std::string file = path.empty() ? "" : MessageFile(paths, status, path); !file.empty()) {
     const Result<std::string> content = ReadEnd(file, kMaxTerminationMessage);
     if (!content && content.error().kind() != ErrorKind::kAbsent) {
@@ -120,7 +115,8 @@ std::string LastWord(const PodPaths& paths, const v1::ContainerStatus& status) {
     }
     if (content && !content->empty()) return *content;
   }
-  if (Annotation(status, decide::kTerminationMessagePolicyAnnotation) != kFallbackToLogs || status.exit_code() == 0) {
+  if (decide::ValueOf(status.annotations(), decide::kTerminationMessagePolicyAnnotation) != kFallbackToLogs ||
+      status.exit_code() == 0) {
     return "";
   }
   const Result<std::string> log = paths.LogPath(status.metadata().name(), status.metadata().attempt());

@@ -1,10 +1,8 @@
 #include "agent/pods/user_namespaces.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -22,22 +20,12 @@ std::string LinksDirectory(const Directories& directories) { return directories.
 
 // Who has which range, by the name of the link. Empty when there is no directory.
 Result<std::map<std::string, std::string>> ReadLinks(const std::string& directory) {
+  const Result<std::vector<std::string>> names = ListDirectory(directory);
+  if (!names) return names.error();
   std::map<std::string, std::string> links;
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
-  if (!stream) {
-    if (errno == ENOENT) return links;
-    return SystemError("open " + directory, errno);
+  for (const std::string& name : *names) {
+    if (std::optional<std::string> uid = ReadLink(directory + "/" + name)) links[name] = std::move(*uid);
   }
-  while (true) {
-    errno = 0;
-    const dirent* entry = ::readdir(stream.get());
-    if (entry == nullptr) break;
-    char target[PATH_MAX];
-    const std::string name = entry->d_name;
-    const ssize_t length = ::readlink((directory + "/" + name).c_str(), target, sizeof target);
-    if (length >= 0) links[name] = std::string(target, static_cast<std::size_t>(length));
-  }
-  if (errno != 0) return SystemError("read " + directory, errno);
   return links;
 }
 

@@ -102,6 +102,12 @@ def take_away(instance, runtime):
             force_away(runtime)
             break
         time.sleep(0.1)
+    # A pod's volumes go after its containers; a daemon that ends in between leaves them to its next start.
+    while instance.running() and (left := instance.pods()):
+        if time.monotonic() > deadline:
+            problems += [f"pod {pod['namespace']}/{pod['name']} did not go with its manifest" for pod in left]
+            break
+        time.sleep(0.1)
     if instance.running():
         code = instance.terminate()
         if code not in (0, None):
