@@ -88,6 +88,7 @@ class Agent {
   pods::RuntimeView view_;
   pods::ImageCredentials image_credentials_;
   pods::ImagePuller images_;
+  pods::NetworkGate network_;
   pods::Volumes volumes_;
   pods::ProcessTable processes_;
   pods::Prober prober_;

@@ -38,6 +38,10 @@ inline constexpr char kOwnerNameAnnotation[] = "daemonsetd.dev/owner-name";
 inline constexpr char kOwnerUidAnnotation[] = "daemonsetd.dev/owner-uid";
 inline constexpr char kSequenceAnnotation[] = "daemonsetd.dev/sequence";
 
+// Ours, written by users on a pod template (crash_loop.h).
+inline constexpr char kCrashLoopMaximumAnnotation[] = "daemonsetd.dev/crash-loop-back-off-maximum";
+inline constexpr char kCrashLoopResetAfterAnnotation[] = "daemonsetd.dev/crash-loop-back-off-reset-after";
+
 inline constexpr char kRevisionHashLabel[] = "controller-revision-hash";
 
 }  // namespace daemonsetd::decide

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include "agent/decide/crash_loop.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/pod_spec.h"
 
@@ -33,7 +34,7 @@ Nanoseconds NextCrashDelay(const ContainerMemory& memory, const ContainerStatus&
 }
 
 // A sandbox that was seen alive and then dead by itself is made again after a growing wait (LC-11).
-void RememberSandbox(const ObservedPod& observed, MonoTime now, const PlanLimits& limits, PodMemory& memory) {
+void RememberSandbox(const ObservedPod& observed, MonoTime now, const BackoffLimits& crash_loop, PodMemory& memory) {
   const PodSandboxStatus* sandbox = observed.newest_sandbox();
   if (!sandbox) return;
   if (sandbox->state() == SANDBOX_READY) {
@@ -43,7 +44,7 @@ void RememberSandbox(const ObservedPod& observed, MonoTime now, const PlanLimits
     return;
   }
   if (memory.live_sandbox_id != sandbox->id()) return;
-  if (now - memory.live_since > limits.crash_loop.reset_after) memory.sandbox_backoff.Reset();
+  if (now - memory.live_since > crash_loop.reset_after) memory.sandbox_backoff.Reset();
   memory.sandbox_backoff.Fail(now);
   memory.live_sandbox_id.clear();
 }
@@ -74,6 +75,7 @@ void RememberTerminalPhase(const corev1::Pod& pod, const ObservedPod& observed, 
 
 void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
               PodMemory& memory) {
+  const BackoffLimits crash_loop = CrashLoopOf(pod, limits.crash_loop).limits;
   for (const ObservedContainer& container : observed.containers) {
     memory.instances[container.status.id()].observed = true;
   }
@@ -87,11 +89,11 @@ void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now,
     if (!FindContainer(pod, name)) continue;
     ContainerMemory& remembered = memory.containers[name];
     if (remembered.exited_id == container.status.id()) continue;
-    remembered.crash_delay = NextCrashDelay(remembered, container.status, limits.crash_loop);
+    remembered.crash_delay = NextCrashDelay(remembered, container.status, crash_loop);
     remembered.exited_id = container.status.id();
     remembered.exit_seen = now;
   }
-  RememberSandbox(observed, now, limits, memory);
+  RememberSandbox(observed, now, crash_loop, memory);
   RememberTerminalPhase(pod, observed, memory);
 }
 

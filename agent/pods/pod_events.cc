@@ -49,6 +49,14 @@ void PodEvents::Resized(const std::string& container, const std::string& resourc
               fmt::format("Container {} has its new resources: {}", container, resources));
 }
 
+void PodEvents::NetworkNotReady(const std::string& message) {
+  log_.Record(ReferenceTo(pod_), EventType::kWarning, "NetworkNotReady", "network is not ready: " + message);
+}
+
+void PodEvents::InvalidAnnotation(const std::string& message) {
+  log_.Record(ReferenceTo(pod_), EventType::kWarning, "InvalidAnnotation", message);
+}
+
 void PodEvents::Failed(const decide::Action& action, const std::string& reason, const Error& error) {
   if (const auto* start = std::get_if<decide::StartContainer>(&action)) {
     // As the kubelet: a pull in back-off is "BackOff", every other failure of a container is "Failed".

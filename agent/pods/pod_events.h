@@ -22,6 +22,10 @@ class PodEvents {
   void Killing(const decide::StopContainer& stop);
   void HookFailed(const std::string& container, const char* reason, const std::string& output);
   void Resized(const std::string& container, const std::string& resources);
+  // A pod with a network of its own waits for the runtime's.
+  void NetworkNotReady(const std::string& message);
+  // An annotation of ours cannot be read; what holds instead is in the message.
+  void InvalidAnnotation(const std::string& message);
   // An operation failed with `reason`, Kubernetes' word for it.
   void Failed(const decide::Action& action, const std::string& reason, const Error& error);
 

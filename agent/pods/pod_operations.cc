@@ -97,6 +97,10 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   request.set_runtime_handler(inputs.runtime_handler);
   WriteIdentity(identity_, *request.mutable_config());
 
+  if (!pod_.spec().hostnetwork()) {
+    NetworkGate::Refused tell = [this](const std::string& message) { events_.NetworkNotReady(message); };
+    co_await services_.network.Await(std::move(tell));
+  }
   async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
   co_await async::kDeafToCancellation;
   auto created =

@@ -13,6 +13,7 @@
 #include "agent/decide/runtime_class.h"
 #include "agent/pods/event_log.h"
 #include "agent/pods/images.h"
+#include "agent/pods/network_gate.h"
 #include "agent/pods/paths.h"
 #include "agent/pods/records.h"
 #include "agent/pods/runtime_view.h"
@@ -45,6 +46,7 @@ struct PodServices {
   cri::Runtime& runtime;
   RuntimeView& view;
   ImagePuller& images;
+  NetworkGate& network;
   Volumes& volumes;
   Prober& prober;
   // Sandboxes and containers being created at the same time on this node.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/base/log.h"
+#include "agent/decide/crash_loop.h"
 #include "agent/decide/pod_status.h"
 #include "agent/pods/pod_record.h"
 #include "agent/pods/termination_message.h"
@@ -45,6 +46,9 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
   if (const auto* record = services.records.FindPod(pod_.metadata().uid())) {
     RestoreMemory(*record, memory_);
     if (record->start_time() != 0) facts_.start_time = WallTime(Nanoseconds(record->start_time()));
+  }
+  for (const std::string& problem : decide::CrashLoopOf(pod_, services.limits.crash_loop).problems) {
+    events_.InvalidAnnotation(problem + "; the node's crashLoopBackOff holds");
   }
   // From the first moment that somebody can ask: an adopted pod was never "not ready" in between.
   const decide::ObservedPod* found = services_.view.Find(pod_.metadata().uid());
@@ -107,6 +111,10 @@ std::string PodWorker::waiting_for() const {
     if (const auto pull = services_.images.WaitingFor(RequesterName(pod_, container))) {
       return "container " + container + ": " + Describe(*pull, services_.timeline.Read());
     }
+  }
+  if (memory_.in_flight.contains(decide::OperationKey(decide::CreateSandbox{})) && !pod_.spec().hostnetwork() &&
+      !services_.network.problem().empty()) {
+    return "network: " + services_.network.problem();
   }
   return waiting_for_;
 }

@@ -24,6 +24,7 @@ struct PodEngine {
   EventLog events;
   RuntimeView view;
   ImagePuller images;
+  NetworkGate network;
   Volumes volumes;
   ProcessTable processes;
   Prober prober;

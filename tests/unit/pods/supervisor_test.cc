@@ -13,8 +13,13 @@ namespace {
 
 using std::chrono::minutes;
 using std::chrono::seconds;
+using ::testing::AllOf;
 using testing::Behaviour;
+using ::testing::Contains;
 using testing::Fault;
+using ::testing::Ge;
+using ::testing::HasSubstr;
+using ::testing::Le;
 using ::testing::SizeIs;
 
 class SupervisorTest : public PodEngineTest {
@@ -204,6 +209,91 @@ TEST_F(SupervisorTest, AStopThatFailsIsRepeatedUntilNothingIsLeft) {
   Apply();
   loop.Advance(minutes(5));
   EXPECT_THAT(runtime.Sandboxes(), SizeIs(0));
+  EXPECT_TRUE(engine->supervisor.workers().empty());
+}
+
+// LC-07: what is left of a removed pod is taken down by whichever process comes next.
+TEST_F(SupervisorTest, AStopThatFailsIsRepeatedAfterARestartOfTheAgent) {
+  daemon_sets = {MakeDaemonSet("a")};
+  Apply();
+  loop.Advance(seconds(5));
+  runtime.Inject("StopPodSandbox", Fault::Fail(Error(ErrorKind::kRetry, "CNI")), 5);
+  daemon_sets.clear();
+  Apply();
+  for (int i = 0; i < 2; ++i) {
+    loop.Advance(seconds(3));
+    EXPECT_THAT(runtime.Sandboxes(), SizeIs(1));
+    Restart();
+  }
+  loop.Advance(minutes(5));
+  EXPECT_THAT(runtime.Sandboxes(), SizeIs(0));
+  EXPECT_THAT(runtime.Containers(), SizeIs(0));
+  EXPECT_TRUE(engine->supervisor.workers().empty());
+}
+
+// LC-24
+TEST_F(SupervisorTest, APodMayAskForAShorterCrashBackOff) {
+  runtime.SetBehaviour("main", Behaviour{.exits_after = seconds(1), .exit_code = 1});
+  DaemonSetSource set = MakeDaemonSet("a");
+  auto& annotations = *set.object.mutable_spec()->mutable_template_()->mutable_metadata()->mutable_annotations();
+  annotations["daemonsetd.dev/crash-loop-back-off-maximum"] = "30s";
+  daemon_sets = {set};
+  Apply();
+  loop.Advance(minutes(10));
+  std::vector<std::int64_t> gaps;  // whole seconds between two starts
+  std::optional<MonoTime> last;
+  for (const auto& call : runtime.calls()) {
+    if (call.method != "StartContainer") continue;
+    if (last) gaps.push_back(std::chrono::round<seconds>(call.at - *last).count());
+    last = call.at;
+  }
+  ASSERT_GE(gaps.size(), 15u);
+  EXPECT_LE(gaps[0], 3);  // the first restart is at once, as the kubelet's
+  for (std::size_t i = 4; i < gaps.size(); ++i) EXPECT_THAT(gaps[i], AllOf(Ge(30), Le(34))) << "restart " << i;
+}
+
+TEST_F(SupervisorTest, AnAnnotationThatCannotBeReadIsToldAsAnEvent) {
+  DaemonSetSource set = MakeDaemonSet("a");
+  auto& annotations = *set.object.mutable_spec()->mutable_template_()->mutable_metadata()->mutable_annotations();
+  annotations["daemonsetd.dev/crash-loop-back-off-maximum"] = "never";
+  daemon_sets = {set};
+  Apply();
+  loop.Advance(seconds(5));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_THAT(EventReasons(), Contains("InvalidAnnotation"));
+}
+
+// LC-26: the pod that sets the network up must run before the network is there.
+TEST_F(SupervisorTest, OnlyPodsWithANetworkOfTheirOwnWaitForTheNetwork) {
+  runtime.SetNetworkReady(false);
+  DaemonSetSource own = MakeDaemonSet("own");
+  own.object.mutable_spec()->mutable_template_()->mutable_spec()->set_hostnetwork(false);
+  daemon_sets = {MakeDaemonSet("host"), own};
+  Apply();
+  loop.Advance(minutes(2));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_EQ(runtime.Count("RunPodSandbox"), 1);
+  EXPECT_LE(runtime.Count("Status"), 125) << "asked once a second, for all that wait";
+  EXPECT_EQ(std::ranges::count(EventReasons(), "NetworkNotReady"), 1);
+  std::vector<std::string> waits;
+  for (const auto& [uid, worker] : engine->supervisor.workers()) waits.push_back(worker->waiting_for());
+  EXPECT_THAT(waits, Contains(HasSubstr("NetworkReady=false")));
+
+  runtime.SetNetworkReady(true);
+  loop.Advance(seconds(2));
+  EXPECT_THAT(RunningContainers(), SizeIs(2));
+}
+
+TEST_F(SupervisorTest, APodThatWaitsForTheNetworkCanGo) {
+  runtime.SetNetworkReady(false);
+  DaemonSetSource own = MakeDaemonSet("own");
+  own.object.mutable_spec()->mutable_template_()->mutable_spec()->set_hostnetwork(false);
+  daemon_sets = {own};
+  Apply();
+  loop.Advance(seconds(5));
+  daemon_sets.clear();
+  Apply();
+  loop.Advance(seconds(5));
   EXPECT_TRUE(engine->supervisor.workers().empty());
 }
 
