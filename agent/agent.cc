@@ -13,6 +13,7 @@
 #include "agent/base/version.h"
 #include "agent/config/reload.h"
 #include "agent/node/node_object.h"
+#include "agent/pods/volumes/mount_table.h"
 
 namespace daemonsetd {
 namespace {
@@ -70,6 +71,7 @@ pods::PodSettings PodSettingsOf(const config::Config& config, const node::Machin
   if (config.message.cgrouproot() != "/") settings.cgroup_root = config.message.cgrouproot();
   settings.seccomp_root = config.message.seccompprofileroot();
   settings.seccomp_default = config.message.seccompdefault();
+  settings.oom_kills_container = machine.cgroup_v2 && !config.message.singleprocessoomkill();
   settings.node_memory = static_cast<std::int64_t>(machine.memory_bytes);
   for (const auto& from : config.message.runtimeclasses()) {
     decide::RuntimeClass& to = settings.runtime_classes[from.name()];
@@ -201,6 +203,10 @@ Status Agent::Open() {
     facts_.warnings_of_start.push_back(problem);
   }
   store_.Adopt(std::move(loaded));
+  if (const Status mounts = pods::CheckMountsReachTheRuntime(config_.message.podroot()); !mounts) {
+    log::Warning("mounts do not reach the runtime", {{"err", mounts.error().message()}});
+    facts_.warnings_of_start.push_back(mounts.error().message());
+  }
   return server_.Open();
 }
 

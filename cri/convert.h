@@ -54,8 +54,9 @@ struct ContainerInputs {
   std::vector<std::string> command;
   std::vector<std::string> args;
   std::vector<::runtime::v1::Mount> mounts;
-  std::string log_path;          // relative to the sandbox's log_directory
-  std::int64_t node_memory = 0;  // bytes
+  std::string log_path;              // relative to the sandbox's log_directory
+  bool oom_kills_container = false;  // cgroup v2: memory.oom.group
+  std::int64_t node_memory = 0;      // bytes
   // Page sizes that the node offers, in bytes: those that the container does not ask for are limited to 0.
   std::vector<std::int64_t> huge_page_sizes;
   std::string seccomp_root = "/var/lib/kubelet/seccomp";  // where Localhost profiles are

@@ -55,6 +55,7 @@ void SetResources(const corev1::Pod& pod, const corev1::Container& container, co
   resources.set_cpu_quota(cgroup.cpu_quota);
   resources.set_memory_limit_in_bytes(cgroup.memory_limit);
   resources.set_oom_score_adj(cgroup.oom_score_adj);
+  if (inputs.oom_kills_container) (*resources.mutable_unified())["memory.oom.group"] = "1";
   SetHugePageLimits(container, inputs, resources);
 }
 

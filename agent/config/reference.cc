@@ -245,6 +245,12 @@ constexpr Key kKeys[] = {
      .doc =
          "First ID on the node of those that pods with hostUsers: false get, 65536 for each of maxPods: a multiple of "
          "65536, beyond the IDs that the node uses itself."},
+    {.path = "singleProcessOOMKill",
+     .form = Form::kFlag,
+     .default_text = "false",
+     .change = Change::kRestart,
+     .doc = "With cgroup v2, memory that runs out ends only the process that the kernel chooses, not the container's "
+            "whole tree. With cgroup v1 it always does."},
     {.path = "logging.format",
      .form = Form::kChoice,
      .default_text = "text",

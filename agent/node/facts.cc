@@ -184,6 +184,7 @@ Result<MachineFacts> ReadMachineFacts(const std::string& root_path, const std::s
   MachineFacts facts;
   facts.host_name = ReadLine(root + "/proc/sys/kernel/hostname");
   facts.cpus = CountCpus(root);
+  facts.cgroup_v2 = std::filesystem::exists(root + "/sys/fs/cgroup/cgroup.controllers");
   facts.memory_bytes = MemoryTotal(ReadText(root + "/proc/meminfo"));
   facts.huge_pages = HugePages(root);
   facts.ephemeral_storage_bytes = FileSystemSize(pod_root);

@@ -21,6 +21,7 @@ struct MachineFacts {
   std::string host_name;
   int cpus = 0;
   std::uint64_t memory_bytes = 0;
+  bool cgroup_v2 = false;                             // the unified hierarchy alone
   std::map<std::uint64_t, std::uint64_t> huge_pages;  // page size in KiB to number of pages
   std::uint64_t ephemeral_storage_bytes = 0;          // of the file system of the pods' directories
   std::string machine_id, system_uuid, boot_id;

@@ -170,6 +170,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   inputs.args = std::move(process->args);
   inputs.mounts = std::move(*mounts);
   inputs.user_namespace = user_namespace_;
+  inputs.oom_kills_container = services_.settings.oom_kills_container;
   inputs.node_memory = services_.settings.node_memory;
   inputs.seccomp_root = services_.settings.seccomp_root;
   inputs.seccomp_default = services_.settings.seccomp_default;

@@ -33,7 +33,8 @@ struct PodSettings {
   decide::NodeDns dns;
   std::string seccomp_root;  // of Localhost profiles
   bool seccomp_default = false;
-  std::int64_t node_memory = 0;  // bytes
+  bool oom_kills_container = false;  // the whole of it; otherwise one process of it, at the kernel's choice
+  std::int64_t node_memory = 0;      // bytes
   decide::RuntimeClasses runtime_classes;
   std::vector<std::string> allowed_unsafe_sysctls;
   IdPool user_namespace_ids;

@@ -62,3 +62,11 @@ def test_an_unsafe_sysctl_is_refused_by_name(agent):
     forbidden = 'forbidden sysctl: "kernel.msgmax"'
     agent.wait_for(lambda: [p for p in agent.pods("sysctl") if forbidden in p["message"]], "its pod to name the sysctl")
     assert agent.container("sysctl", "main")["state"] == "Waiting"
+
+
+def test_mounts_that_do_not_reach_the_runtime_are_told(make_daemon):  # VO-08
+    agent = make_daemon().start(launcher=("unshare", "--mount", "--propagation", "private"))
+    warnings = agent.json("/v1/status")["warnings"]
+    assert any("podRoot" in warning and "mount --make-rshared" in warning for warning in warnings), warnings
+    agent.terminate()
+    assert not agent.start().json("/v1/status").get("warnings")

@@ -100,10 +100,11 @@ class Daemon:
         # JSON is YAML, and spares the tests a YAML library.
         self.config_file.write_text(json.dumps({k: v for k, v in keys.items() if v is not None}, indent=2) + "\n")
 
-    def start(self, *flags, wait=True):
+    def start(self, *flags, wait=True, launcher=()):
+        """`launcher`: a program and its arguments that become daemonsetd, as unshare does."""
         self.write_config()
         with open(self.log, "ab") as log:
-            self._process = subprocess.Popen([self.program, "--config", self.config_file, *flags],
+            self._process = subprocess.Popen([*launcher, self.program, "--config", self.config_file, *flags],
                                              stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self._pid_file.write_text(f"{self._process.pid}\n")
         if wait:

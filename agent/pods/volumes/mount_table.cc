@@ -1,5 +1,6 @@
 #include "agent/pods/volumes/mount_table.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
@@ -12,6 +13,10 @@ namespace {
 
 // A node with 10,000 mounts has about 2 MiB of them.
 constexpr std::size_t kMaxMountInfo = 64 * 1024 * 1024;
+
+// proc_pid_mountinfo(5), counted from 0.
+constexpr std::size_t kMountPoint = 4;
+constexpr std::size_t kFirstOptional = 6;  // any number of them, then "-", then the file system's type
 
 // The kernel writes space, tab, newline and backslash as three octal digits.
 std::string Unescape(std::string_view field) {
@@ -38,22 +43,29 @@ std::vector<std::string_view> Words(std::string_view line) {
   return words;
 }
 
+// The words of each complete line.
+std::vector<std::vector<std::string_view>> Lines(std::string_view text) {
+  std::vector<std::vector<std::string_view>> lines;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::vector<std::string_view> words = Words(text.substr(0, end));
+    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    if (words.size() > kFirstOptional) lines.push_back(std::move(words));
+  }
+  return lines;
+}
+
+bool IsAtOrBeneath(std::string_view path, std::string_view directory) {
+  return directory == "/" || path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
+}
+
 }  // namespace
 
 std::vector<MountEntry> ParseMountInfo(std::string_view text, std::string_view directory) {
-  constexpr std::size_t kMountPoint = 4;     // proc_pid_mountinfo(5), counted from 0
-  constexpr std::size_t kFirstOptional = 6;  // any number of them, then "-", then the file system's type
   std::vector<MountEntry> entries;
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    const std::vector<std::string_view> words = Words(text.substr(0, end));
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    if (words.size() <= kFirstOptional) continue;
+  for (const std::vector<std::string_view>& words : Lines(text)) {
     MountEntry entry{.path = Unescape(words[kMountPoint])};
-    const bool inside = entry.path == directory || (entry.path.size() > directory.size() &&
-                                                    entry.path.compare(0, directory.size(), directory) == 0 &&
-                                                    entry.path[directory.size()] == '/');
-    if (!inside) continue;
+    if (!IsAtOrBeneath(entry.path, directory)) continue;
     for (std::size_t i = kFirstOptional; i + 1 < words.size(); ++i) {
       if (words[i] == "-") {
         entry.file_system = words[i + 1];
@@ -63,6 +75,21 @@ std::vector<MountEntry> ParseMountInfo(std::string_view text, std::string_view d
     entries.push_back(std::move(entry));
   }
   return entries;
+}
+
+bool IsOnSharedMount(std::string_view text, std::string_view directory) {
+  std::size_t longest = 0;
+  bool shared = false;
+  for (const std::vector<std::string_view>& words : Lines(text)) {
+    const std::string path = Unescape(words[kMountPoint]);
+    // The later of two mounts on one path hides the earlier.
+    if (!IsAtOrBeneath(directory, path) || path.size() < longest) continue;
+    longest = path.size();
+    const auto end = std::find(words.begin() + kFirstOptional, words.end(), "-");
+    shared = std::any_of(words.begin() + kFirstOptional, end,
+                         [](std::string_view field) { return field.starts_with("shared:"); });
+  }
+  return shared;
 }
 
 Result<std::string> RealPath(const std::string& path) {
@@ -75,6 +102,28 @@ Result<std::vector<MountEntry>> MountsBeneath(const std::string& directory) {
   const Result<std::string> table = ReadSmallFile("/proc/self/mountinfo", kMaxMountInfo);
   if (!table) return table.error();
   return ParseMountInfo(*table, directory);
+}
+
+Status CheckMountsReachTheRuntime(const std::string& directory) {
+  const auto own = ReadLink("/proc/self/ns/mnt");
+  const auto first = ReadLink("/proc/1/ns/mnt");  // a sandboxed unit may not see it; a shared mount is proof too
+  if (own && own == first) return Ok();
+  std::string existing = directory;
+  Result<std::string> real = RealPath(existing);
+  while (!real && existing.size() > 1) {
+    existing = existing.substr(0, std::max<std::size_t>(1, existing.rfind('/')));
+    real = RealPath(existing);
+  }
+  if (!real) return real.error();
+  const Result<std::string> table = ReadSmallFile("/proc/self/mountinfo", kMaxMountInfo);
+  if (!table) return table.error();
+  if (IsOnSharedMount(*table, *real)) return Ok();
+  return Error(
+      ErrorKind::kInvalid,
+      "podRoot: daemonsetd has a mount namespace of its own, and what it mounts below " + directory +
+          " does not reach the container runtime: volumes in memory and subPath will be empty in containers; "
+          "run it without PrivateMounts= and what implies it, or make the mount shared: mount --make-rshared " +
+          directory);
 }
 
 }  // namespace daemonsetd::pods

@@ -21,6 +21,13 @@ Result<std::vector<MountEntry>> MountsBeneath(const std::string& directory);
 // The lines of a mountinfo file whose mount point is `directory` or beneath it. Pure.
 std::vector<MountEntry> ParseMountInfo(std::string_view text, std::string_view directory);
 
+// Whether the mount that holds `directory` passes on what is mounted beneath it, by a mountinfo file. Pure.
+bool IsOnSharedMount(std::string_view text, std::string_view directory);
+
+// kInvalid, with what to do, when this process' mounts beneath `directory` are its own (VO-08): it has another mount
+// namespace than process 1, and the mount there is not shared. Other errors: it cannot be found out. Blocks.
+Status CheckMountsReachTheRuntime(const std::string& directory);
+
 // The path without symbolic links. kAbsent when it does not exist.
 Result<std::string> RealPath(const std::string& path);
 

@@ -277,6 +277,17 @@ TEST(ToContainerConfig, LimitsHugePagesThatAreNotAskedForToZero) {
   EXPECT_EQ(config.linux().resources().hugepage_limits(1).limit(), 0u);
 }
 
+TEST(ToContainerConfig, SaysWhetherMemoryThatRunsOutEndsTheWholeContainer) {  // LC-29
+  const corev1::Pod pod = ParsePod(R"(metadata { name: "p" } spec { containers { name: "c" } })");
+  const auto unified = [&pod](bool whole) {
+    ContainerInputs inputs;
+    inputs.oom_kills_container = whole;
+    return ToContainerConfig(pod, pod.spec().containers(0), 0, inputs).linux().resources().unified();
+  };
+  EXPECT_EQ(unified(true).at("memory.oom.group"), "1");
+  EXPECT_TRUE(unified(false).empty());
+}
+
 TEST(CheckRunAsNonRoot, WantsANumberThatIsNotZero) {
   corev1::Pod pod = ParsePod(R"(metadata { name: "p" namespace: "n" } spec {
       securityContext { runAsNonRoot: true } containers { name: "c" } })");

@@ -42,6 +42,12 @@ class FactsTest : public ::testing::Test {
   std::string root_;
 };
 
+TEST_F(FactsTest, TellsWhichCgroupsTheMachineHas) {
+  EXPECT_FALSE(Read()->cgroup_v2);
+  Write("/sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
+  EXPECT_TRUE(Read()->cgroup_v2);
+}
+
 TEST_F(FactsTest, ReadsAMachine) {
   const Result<MachineFacts> facts = Read();
   ASSERT_TRUE(facts);

@@ -106,6 +106,24 @@ TEST(ParseMountInfo, FindsMountsBeneathAndUnescapesThem) {
                           AllOf(Field(&MountEntry::path, "/a/b/c d"), Field(&MountEntry::file_system, "nfs4"))));
 }
 
+// VO-08
+TEST(IsOnSharedMount, AsksTheInnermostMountAndTheNewestOnOnePath) {
+  const std::string text =
+      "1 0 8:1 / / rw shared:1 - ext4 /dev/sda rw\n"
+      "2 1 0:1 / /a/b rw master:1 - tmpfs tmpfs rw\n"
+      "3 2 0:2 / /a/b/c rw shared:3 master:1 - tmpfs tmpfs rw\n"
+      "4 1 0:3 / /over rw shared:4 - tmpfs tmpfs rw\n"
+      "5 4 0:4 / /over rw - tmpfs shared:5 rw\n";
+  EXPECT_TRUE(IsOnSharedMount(text, "/"));
+  EXPECT_TRUE(IsOnSharedMount(text, "/a"));
+  EXPECT_FALSE(IsOnSharedMount(text, "/a/b"));
+  EXPECT_FALSE(IsOnSharedMount(text, "/a/b/x"));
+  EXPECT_TRUE(IsOnSharedMount(text, "/a/b/c/x"));
+  EXPECT_TRUE(IsOnSharedMount(text, "/a/bc")) << "another directory than /a/b";
+  EXPECT_FALSE(IsOnSharedMount(text, "/over"));
+  EXPECT_FALSE(IsOnSharedMount("", "/"));
+}
+
 TEST(TmpfsSize, IsTheSmallerOfSizeLimitAndThePodsMemoryLimit) {
   const auto size = [](const std::string& containers, const std::string& limit) {
     corev1::EmptyDirVolumeSource source;
