@@ -12,6 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/base/version.h"
 #include "agent/config/reload.h"
+#include "agent/memory.h"
 #include "agent/node/node_object.h"
 #include "agent/pods/volumes/mount_table.h"
 
@@ -23,6 +24,10 @@ constexpr int kBlockingThreads = 2;
 constexpr Nanoseconds kShutdownPoll = std::chrono::milliseconds(10);
 // Changes that come together are told together.
 constexpr Nanoseconds kPublishSettle = std::chrono::milliseconds(50);
+
+// A quiet moment after changes, and the least time between two of them that count.
+constexpr Nanoseconds kQuiet = std::chrono::seconds(3);
+constexpr Nanoseconds kBetweenGivingBack = std::chrono::seconds(20);
 
 // A person waits for it.
 constexpr Nanoseconds kUsageTimeout = std::chrono::seconds(4);
@@ -36,6 +41,9 @@ pods::Directories DirectoriesOf(const config::Message& config) {
           .log_root = config.logdirectory(),
           .container_log_dir = config.containerlogdirectory()};
 }
+
+// Of an endpoint that validation let pass: "unix:///path".
+std::string SocketPath(const std::string& endpoint) { return endpoint.substr(std::string_view("unix://").size()); }
 
 pods::RuntimeViewSettings ViewSettingsOf(const config::Config& config) {
   pods::RuntimeViewSettings settings;
@@ -115,6 +123,7 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       load_config_(std::move(load_config)),
       machine_(ReadMachine(config_.message)),
       publish_(executor),
+      changed_(executor),
       runtime_changed_(executor),
       blocking_(kBlockingThreads),
       runtime_(executor, config_.message.runtimeendpoint()),
@@ -203,10 +212,6 @@ Status Agent::Open() {
     facts_.warnings_of_start.push_back(problem);
   }
   store_.Adopt(std::move(loaded));
-  if (const Status mounts = pods::CheckMountsReachTheRuntime(config_.message.podroot()); !mounts) {
-    log::Warning("mounts do not reach the runtime", {{"err", mounts.error().message()}});
-    facts_.warnings_of_start.push_back(mounts.error().message());
-  }
   return server_.Open();
 }
 
@@ -222,6 +227,7 @@ Task<void> Agent::Run() {
   scope_.Spawn("supervisor", supervisor_.Run());
   scope_.Spawn("local interface", server_.Serve());
   scope_.Spawn("snapshots", TellSubscribers());
+  scope_.Spawn("memory", GiveBackMemoryWhenQuiet());
   co_await HandleSignals();
 
   log::Info("daemonsetd stops; containers keep running");
@@ -325,11 +331,22 @@ Task<void> Agent::IdentifyRuntime() {
       if (status) features_ = cri::ReadFeatures(*status, *version);
       auto runtime = co_await runtime_.RuntimeConfig(config_.durations.runtime_request_timeout);
       if (runtime) CheckCgroupDriver(*runtime);
+      co_await CheckMounts();
       BuildNode();
       Changed();
     }
     co_await runtime_changed_.WaitUntil(timeline_, std::nullopt);
   }
+}
+
+Task<void> Agent::CheckMounts() {
+  std::function<Status()> check = [directory = config_.message.podroot(),
+                                   socket = SocketPath(config_.message.runtimeendpoint())] {
+    return pods::CheckMountsReachTheRuntime(directory, socket);
+  };
+  const Status reached = co_await blocking_.Run(std::move(check));
+  facts_.mount_problem = reached ? "" : reached.error().message();
+  if (!reached) log::Warning("mounts may not reach the runtime", {{"err", facts_.mount_problem}});
 }
 
 // PK-04: two halves of one node with different drivers fight over the same cgroups.
@@ -348,6 +365,20 @@ void Agent::CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime) {
 void Agent::Changed() {
   snapshots_.MarkStale();
   publish_.Notify();
+  ++changes_;
+  changed_.Notify();
+}
+
+Task<void> Agent::GiveBackMemoryWhenQuiet() {
+  for (;;) {
+    co_await changed_.WaitUntil(timeline_, std::nullopt);
+    for (std::uint64_t before = 0; before != changes_;) {
+      before = changes_;
+      co_await timeline_.SleepFor(kQuiet);
+    }
+    GiveBackMemory();
+    co_await timeline_.SleepFor(kBetweenGivingBack);
+  }
 }
 
 Task<void> Agent::TellSubscribers() {

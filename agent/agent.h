@@ -54,12 +54,14 @@ class Agent {
   // What a snapshot tells has changed.
   void Changed();
   Task<void> TellSubscribers();
+  Task<void> GiveBackMemoryWhenQuiet();
   // The runtime's name and version, read again each time it comes back.
   Task<void> IdentifyRuntime();
   void Reload();
   void BuildNode();
   void ManifestsChanged();
   void RuntimeChanged(const std::string& pod_uid);
+  Task<void> CheckMounts();
   void CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime);
   cri::Runtime& ImageService();
   local::Handlers LocalHandlers();
@@ -75,6 +77,8 @@ class Agent {
 
   async::SystemTimeline timeline_;
   async::Wake publish_;
+  async::Wake changed_;
+  std::uint64_t changes_ = 0;
   async::Wake runtime_changed_;
   async::BlockingPool blocking_;
   cri::GrpcRuntime runtime_;

@@ -357,6 +357,7 @@ void FillStatus(const Supervisor& supervisor, const pods::RuntimeView& view, con
   for (const auto* warnings : {&facts.warnings, &facts.warnings_of_start}) {
     for (const std::string& warning : *warnings) status.add_warnings(warning);
   }
+  if (!facts.mount_problem.empty()) status.add_warnings(facts.mount_problem);
   if (!facts.checkpoint_problem.empty()) status.add_warnings(facts.checkpoint_problem);
 
   statusv1::RuntimeStatus& runtime = *status.mutable_runtime();

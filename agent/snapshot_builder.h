@@ -21,6 +21,7 @@ struct AgentFacts {
   WallTime runtime_since;  // when the runtime last came or went
   std::string manifest_directory;
   std::vector<std::string> warnings;
+  std::string mount_problem;                   // ends with a runtime that has the same mounts
   std::vector<std::string> warnings_of_start;  // a reload does not end them
   std::string checkpoint_problem;              // empty while it is written
 };

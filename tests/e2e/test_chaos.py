@@ -67,15 +67,14 @@ class Population:
         attempts = collections.Counter((c.uid, c.name, c.attempt) for c in found)
         repeated = [key for key, count in attempts.items() if count > 1]
         assert not repeated, f"{where}: an attempt number was used twice: {repeated}"
-        self._check_steady(live, where)
+        self._check_steady(found, where)
 
-    def _check_steady(self, live, where):
-        seen = {}
-        for c in live:
-            if owner_of(c.pod).startswith("steady-"):
-                seen[(owner_of(c.pod), c.name)] = (c.id, c.pid)
+    def _check_steady(self, found, where):
+        steady = [c for c in found if owner_of(c.pod).startswith("steady-")]
+        seen = {(owner_of(c.pod), c.name): (c.id, c.pid) for c in steady if c.running}
         for key, identity in self.steady_ids.items():
-            assert seen.get(key) == identity, f"{where}: {key} was {identity}, is {seen.get(key)}"
+            now = [(c.id, c.pid, c.status) for c in steady if (owner_of(c.pod), c.name) == key]
+            assert seen.get(key) == identity, f"{where}: {key} was {identity}, is {now}"
         self.steady_ids.update(seen)
 
     def settled(self):

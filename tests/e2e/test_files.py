@@ -66,7 +66,9 @@ def test_an_unsafe_sysctl_is_refused_by_name(agent):
 
 def test_mounts_that_do_not_reach_the_runtime_are_told(make_daemon):  # VO-08
     agent = make_daemon().start(launcher=("unshare", "--mount", "--propagation", "private"))
-    warnings = agent.json("/v1/status")["warnings"]
-    assert any("podRoot" in warning and "mount --make-rshared" in warning for warning in warnings), warnings
+    agent.wait_for(lambda: any("podRoot" in warning and "mount --make-rshared" in warning
+                               for warning in agent.json("/v1/status").get("warnings", [])), "the warning")
     agent.terminate()
-    assert not agent.start().json("/v1/status").get("warnings")
+    agent.start()
+    agent.wait_for(lambda: agent.json("/v1/status")["runtime"].get("version"), "the runtime asked")
+    assert not agent.json("/v1/status").get("warnings")

@@ -34,6 +34,7 @@ import go_tools  # noqa: E402
 
 START_SECONDS = 60
 STOP_SECONDS = 30
+TASK_ATTEMPTS = 5
 CTR_SECONDS = 60
 NAMESPACE = "k8s.io"  # containerd's namespace for everything that CRI makes
 SHIM_SOCKETS = pathlib.Path("/run/containerd/s")
@@ -79,6 +80,7 @@ class Container:
     uid: str
     name: str  # empty for a sandbox
     attempt: int
+    status: str  # of its task, in containerd's words
     running: bool
     pid: int
 
@@ -204,18 +206,28 @@ class Containerd:
 
     def containers(self, pod=None):
         """All sandboxes and containers, of the pods whose name begins with `pod` if given."""
-        tasks = {}
-        for line in self.ctr("tasks", "ls").splitlines()[1:]:
-            identity, pid, status = line.split()[:3]
-            tasks[identity] = (int(pid), status == "RUNNING")
+        tasks = self._tasks()
         found = []
         for identity in self.ctr("containers", "ls", "--quiet").split():
             details = self._container_details(identity)
             if not details or (pod is not None and not details["pod"].startswith(pod)):
                 continue
-            pid, running = tasks.get(identity, (0, False))
-            found.append(Container(id=identity, running=running, pid=pid if running else 0, **details))
+            pid, status = tasks.get(identity, (0, "no task"))
+            running = status == "RUNNING"
+            found.append(Container(id=identity, status=status, running=running, pid=pid if running else 0, **details))
         return found
+
+    def _tasks(self):
+        """{identity: (pid, status)}. A shim that has not answered containerd within two seconds is UNKNOWN in a list: on
+        a busy machine that says nothing, so it is asked again."""
+        for _ in range(TASK_ATTEMPTS):
+            tasks = {}
+            for line in self.ctr("tasks", "ls").splitlines()[1:]:
+                identity, pid, status = line.split()[:3]
+                tasks[identity] = (int(pid), status)
+            if all(status != "UNKNOWN" for _, status in tasks.values()):
+                break
+        return tasks
 
     def _container_details(self, identity):
         if identity not in self._details:

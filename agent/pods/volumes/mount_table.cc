@@ -1,11 +1,15 @@
 #include "agent/pods/volumes/mount_table.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
 
+#include "agent/async/descriptor.h"
 #include "agent/pods/files.h"
 
 namespace daemonsetd::pods {
@@ -59,6 +63,25 @@ bool IsAtOrBeneath(std::string_view path, std::string_view directory) {
   return directory == "/" || path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
 }
 
+// The process that called listen().
+Result<pid_t> ListenerOf(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return SystemError("connect " + path, ENAMETOOLONG);
+  path.copy(address.sun_path, path.size());
+  const async::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return SystemError("make a socket", errno);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return SystemError("connect " + path, errno);
+  }
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return SystemError("ask who listens on " + path, errno);
+  }
+  return peer.pid;
+}
+
 }  // namespace
 
 std::vector<MountEntry> ParseMountInfo(std::string_view text, std::string_view directory) {
@@ -104,10 +127,13 @@ Result<std::vector<MountEntry>> MountsBeneath(const std::string& directory) {
   return ParseMountInfo(*table, directory);
 }
 
-Status CheckMountsReachTheRuntime(const std::string& directory) {
+Status CheckMountsReachTheRuntime(const std::string& directory, const std::string& runtime_socket) {
+  const Result<pid_t> runtime = ListenerOf(runtime_socket);
+  if (!runtime) return runtime.error();
   const auto own = ReadLink("/proc/self/ns/mnt");
-  const auto first = ReadLink("/proc/1/ns/mnt");  // a sandboxed unit may not see it; a shared mount is proof too
-  if (own && own == first) return Ok();
+  // A sandboxed agent may not see the other's; then only a shared mount is proof.
+  const auto other = ReadLink("/proc/" + std::to_string(*runtime) + "/ns/mnt");
+  if (own && own == other) return Ok();
   std::string existing = directory;
   Result<std::string> real = RealPath(existing);
   while (!real && existing.size() > 1) {

@@ -25,8 +25,9 @@ std::vector<MountEntry> ParseMountInfo(std::string_view text, std::string_view d
 bool IsOnSharedMount(std::string_view text, std::string_view directory);
 
 // kInvalid, with what to do, when this process' mounts beneath `directory` are its own (VO-08): it has another mount
-// namespace than process 1, and the mount there is not shared. Other errors: it cannot be found out. Blocks.
-Status CheckMountsReachTheRuntime(const std::string& directory);
+// namespace than the process that listens on `runtime_socket` (a path), and the mount there is not shared. Other
+// errors: it cannot be found out. Blocks.
+Status CheckMountsReachTheRuntime(const std::string& directory, const std::string& runtime_socket);
 
 // The path without symbolic links. kAbsent when it does not exist.
 Result<std::string> RealPath(const std::string& path);
