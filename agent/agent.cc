@@ -126,7 +126,7 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       changed_(executor),
       runtime_changed_(executor),
       blocking_(kBlockingThreads),
-      runtime_(executor, config_.message.runtimeendpoint()),
+      runtime_(executor, config_.message.runtimeendpoint(), CountCalls()),
       starts_(executor, config_.message.maxparallelpodstarts()),
       events_(timeline_, config_.message.nodename(), [this] { Changed(); }),
       store_(executor, timeline_, blocking_, CheckpointDirectory(config_.message),
@@ -175,10 +175,16 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
   BuildNode();
 }
 
+cri::CallObserver Agent::CountCalls() {
+  return [this](std::string_view method, Nanoseconds took, bool succeeded) {
+    runtime_metrics_.Observe(method, took, succeeded);
+  };
+}
+
 cri::Runtime& Agent::ImageService() {
   const std::string& endpoint = config_.message.imageserviceendpoint();
   if (endpoint == config_.message.runtimeendpoint()) return runtime_;
-  return image_service_.emplace(executor_, endpoint);
+  return image_service_.emplace(executor_, endpoint, CountCalls());
 }
 
 local::Handlers Agent::LocalHandlers() {

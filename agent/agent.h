@@ -27,6 +27,7 @@
 #include "agent/pods/runtime_view.h"
 #include "agent/pods/supervisor.h"
 #include "agent/pods/volumes/volumes.h"
+#include "agent/runtime_metrics.h"
 #include "agent/snapshot_builder.h"
 #include "agent/store/store.h"
 #include "agent/usage.h"
@@ -63,6 +64,7 @@ class Agent {
   void RuntimeChanged(const std::string& pod_uid);
   Task<void> CheckMounts();
   void CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime);
+  cri::CallObserver CountCalls();
   cri::Runtime& ImageService();
   local::Handlers LocalHandlers();
   Result<statusv1::RestartAnswer> Restart(const local::RestartRequest& request);
@@ -81,6 +83,8 @@ class Agent {
   std::uint64_t changes_ = 0;
   async::Wake runtime_changed_;
   async::BlockingPool blocking_;
+  local::Registry registry_;
+  RuntimeMetrics runtime_metrics_{registry_};
   cri::GrpcRuntime runtime_;
   cri::RuntimeFeatures features_;
   bool runtime_connected_ = false;
@@ -101,7 +105,6 @@ class Agent {
   manifests::ManifestSource manifests_;
   UsageMeter usage_;
   local::SnapshotHolder snapshots_;
-  local::Registry registry_;
   local::Server server_;
   async::TaskScope scope_;
 };

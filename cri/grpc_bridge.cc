@@ -1,6 +1,7 @@
 #include "cri/grpc_bridge.h"
 
 #include <algorithm>
+#include <chrono>
 #include <list>
 #include <utility>
 
@@ -51,6 +52,7 @@ struct GrpcBridge::Tracker {
   std::list<std::shared_ptr<Call>> calls;
   asio::steady_timer drained;  // never expires: cancelled when the last call ends
   bool closed = false;
+  CallObserver observer;  // empty once the bridge is gone
 };
 
 class GrpcBridge::Registration {
@@ -69,10 +71,13 @@ class GrpcBridge::Registration {
   std::list<std::shared_ptr<Call>>::iterator place_;
 };
 
-GrpcBridge::GrpcBridge(async::Executor executor)
-    : executor_(std::move(executor)), tracker_(std::make_shared<Tracker>(executor_)) {}
+GrpcBridge::GrpcBridge(async::Executor executor, CallObserver observer)
+    : executor_(std::move(executor)), tracker_(std::make_shared<Tracker>(executor_)) {
+  tracker_->observer = std::move(observer);
+}
 
 GrpcBridge::~GrpcBridge() {
+  tracker_->observer = nullptr;
   for (const auto& call : tracker_->calls) {
     Cancel(*call);
     call->Abandon();
@@ -118,10 +123,12 @@ Task<Status> GrpcBridge::Run(std::shared_ptr<Call> call, std::string_view method
     call->context_.set_deadline(
         gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(clamped.count(), GPR_TIMESPAN)));
   }
+  const std::shared_ptr<Tracker> tracker = tracker_;  // the bridge may be gone when the call has ended
+  const auto began = std::chrono::steady_clock::now();
   const bool throws = co_await this_coro::throw_if_cancelled();
   co_await this_coro::throw_if_cancelled(false);
   {
-    const Registration registration(tracker_, call);
+    const Registration registration(tracker, call);
     start(MakeFinish(executor_, call, outstanding_));
     while (!call->ended_) {
       co_await call->gate_.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -130,6 +137,8 @@ Task<Status> GrpcBridge::Run(std::shared_ptr<Call> call, std::string_view method
     }
   }
   co_await this_coro::throw_if_cancelled(throws);
+  if (tracker->observer && timeout)
+    tracker->observer(method, std::chrono::steady_clock::now() - began, call->status_.ok());
   if (call->status_.ok()) co_return Ok();
   co_return FromGrpc(method, call->status_, call->cancelled_);
 }

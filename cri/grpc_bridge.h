@@ -47,9 +47,12 @@ class Call {
   bool cancelled_ = false;
 };
 
+// Told, on the loop, of each call that has ended; streams are not calls in this sense.
+using CallObserver = std::function<void(std::string_view method, Nanoseconds took, bool succeeded)>;
+
 class GrpcBridge {
  public:
-  explicit GrpcBridge(async::Executor executor);
+  explicit GrpcBridge(async::Executor executor, CallObserver observer = nullptr);
   // Cancels what still runs and blocks until gRPC has let go of it. Orderly shutdown: CancelAndDrain() first.
   ~GrpcBridge();
   GrpcBridge(const GrpcBridge&) = delete;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "cri/grpc_bridge.h"
 #include "cri/runtime.h"
 
 namespace daemonsetd::cri {
@@ -12,7 +13,7 @@ class GrpcRuntime final : public Runtime {
  public:
   // `endpoint`: "unix:///run/containerd/containerd.sock". Connects on first use; while the runtime is down calls fail
   // with kRetry, and once it is back they work again by themselves. One object for the life of the process.
-  GrpcRuntime(async::Executor executor, const std::string& endpoint);
+  GrpcRuntime(async::Executor executor, const std::string& endpoint, CallObserver observer = nullptr);
   // Blocks until gRPC has let go of calls under way; Close() first.
   ~GrpcRuntime() override;
 

@@ -9,8 +9,8 @@ namespace {
 
 class SteadyAlarm final : public Timeline::Alarm {
  public:
-  SteadyAlarm(Executor executor, MonoTime when, std::function<void()> ring)
-      : timer_(std::move(executor), when), ring_(std::make_shared<std::function<void()>>(std::move(ring))) {
+  SteadyAlarm(const Executor& executor, MonoTime when, std::function<void()> ring)
+      : timer_(executor, when), ring_(std::make_shared<std::function<void()>>(std::move(ring))) {
     // A timer that has expired can no longer be cancelled, only its handler can be made harmless.
     timer_.async_wait([alive = std::weak_ptr(ring_)](const boost::system::error_code& error) {
       auto function = alive.lock();

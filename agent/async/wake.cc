@@ -36,7 +36,7 @@ class OnlyWaiter {
 }  // namespace
 
 // The gate never expires by itself: a wait ends because somebody cancels the timer.
-Wake::Wake(Executor executor) : gate_(std::move(executor), boost::asio::steady_timer::time_point::max()) {}
+Wake::Wake(const Executor& executor) : gate_(executor, boost::asio::steady_timer::time_point::max()) {}
 
 void Wake::Notify() {
   pending_ = true;
@@ -48,12 +48,12 @@ Task<void> Wake::Wait() {
   pending_ = false;
 }
 
-Task<bool> Wake::WaitUntil(Timeline& timeline, std::optional<MonoTime> deadline) {
+Task<bool> Wake::WaitOn(Timeline* timeline, std::optional<MonoTime> deadline) {
   bool expired = false;
   std::unique_ptr<Timeline::Alarm> alarm;
   if (!pending_ && deadline) {
-    if (*deadline <= timeline.mono()) co_return false;
-    alarm = timeline.SetAlarm(gate_.get_executor(), *deadline, [this, &expired] {
+    if (*deadline <= timeline->mono()) co_return false;
+    alarm = timeline->SetAlarm(gate_.get_executor(), *deadline, [this, &expired] {
       expired = true;
       gate_.cancel();
     });

@@ -12,18 +12,19 @@ namespace daemonsetd::async {
 
 class Wake {
  public:
-  explicit Wake(Executor executor);
+  explicit Wake(const Executor& executor);
 
   void Notify();
 
   // True when notified, false when `deadline` came first. No deadline: waits for ever.
   // Throws operation_aborted when the calling coroutine is cancelled; a notification is then kept for the next wait.
-  Task<bool> WaitUntil(Timeline& timeline, std::optional<MonoTime> deadline);
+  Task<bool> WaitUntil(Timeline& timeline, std::optional<MonoTime> deadline) { return WaitOn(&timeline, deadline); }
 
   // As above without a deadline.
   Task<void> Wait();
 
  private:
+  Task<bool> WaitOn(Timeline* timeline, std::optional<MonoTime> deadline);
   // Until notified or until `*expired`, if given.
   Task<void> WaitFor(const bool* expired);
 

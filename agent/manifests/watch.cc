@@ -30,8 +30,8 @@ std::optional<WatchEvent::Kind> KindOf(std::uint32_t mask) {
 
 }  // namespace
 
-Watch::Watch(async::Executor executor, std::string directory)
-    : directory_(std::move(directory)), descriptor_(std::move(executor)) {
+Watch::Watch(const async::Executor& executor, std::string directory)
+    : directory_(std::move(directory)), descriptor_(executor) {
   const std::size_t slash = directory_.rfind('/');
   parent_ = slash == 0 || slash == std::string::npos ? "/" : directory_.substr(0, slash);
   base_name_ = slash == std::string::npos ? directory_ : directory_.substr(slash + 1);

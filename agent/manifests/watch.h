@@ -28,7 +28,7 @@ struct WatchEvent {
 
 class Watch {
  public:
-  Watch(async::Executor executor, std::string directory);
+  Watch(const async::Executor& executor, std::string directory);
 
   // Before the first Arm(). An error (the user's limit of inotify instances): poll instead.
   Status Open();

@@ -275,7 +275,8 @@ std::string Quantity::Canonical() const {
   if (exponent == 0) return mantissa.str();
   if (format_ != Format::kDecimalExponent && exponent >= -9 && exponent <= 18) {
     static constexpr std::string_view kDecimal = "num kMGTPE";
-    return mantissa.str() + kDecimal[static_cast<std::size_t>(exponent / 3 + 3)];
+    const int place = exponent / 3 + 3;
+    return mantissa.str() + kDecimal[static_cast<std::size_t>(place)];
   }
   return fmt::format("{}e{}", mantissa.str(), exponent);
 }

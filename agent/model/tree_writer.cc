@@ -83,7 +83,7 @@ class JsonWriter {
   void NewLine(int depth) {
     if (indent_ <= 0) return;
     out += '\n';
-    out.append(static_cast<std::size_t>(depth * indent_), ' ');
+    out.append(static_cast<std::size_t>(depth) * static_cast<std::size_t>(indent_), ' ');
   }
 
   const int indent_;

@@ -53,6 +53,10 @@ void PodEvents::NetworkNotReady(const std::string& message) {
   log_.Record(ReferenceTo(pod_), EventType::kWarning, "NetworkNotReady", "network is not ready: " + message);
 }
 
+void PodEvents::DnsConfigForming(const std::string& message) {
+  log_.Record(ReferenceTo(pod_), EventType::kWarning, "DNSConfigForming", message);
+}
+
 void PodEvents::InvalidAnnotation(const std::string& message) {
   log_.Record(ReferenceTo(pod_), EventType::kWarning, "InvalidAnnotation", message);
 }

@@ -24,6 +24,8 @@ class PodEvents {
   void Resized(const std::string& container, const std::string& resources);
   // A pod with a network of its own waits for the runtime's.
   void NetworkNotReady(const std::string& message);
+  // resolv.conf takes less than the pod asks for; `message` says what was left out.
+  void DnsConfigForming(const std::string& message);
   // An annotation of ours cannot be read; what holds instead is in the message.
   void InvalidAnnotation(const std::string& message);
   // An operation failed with `reason`, Kubernetes' word for it.

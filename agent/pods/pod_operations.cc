@@ -97,6 +97,9 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   request.set_runtime_handler(inputs.runtime_handler);
   WriteIdentity(identity_, *request.mutable_config());
 
+  for (const std::string& warning : decide::PodDnsWarnings(pod_, services_.settings.dns)) {
+    events_.DnsConfigForming(warning);
+  }
   if (!pod_.spec().hostnetwork()) {
     NetworkGate::Refused tell = [this](const std::string& message) { events_.NetworkNotReady(message); };
     co_await services_.network.Await(std::move(tell));
@@ -322,7 +325,7 @@ Task<Status> PodOperations::FindRuntime() {
   const auto handler = decide::FindRuntimeHandler(pod_.spec(), services_.settings.runtime_classes);
   runtime_handler_ = handler ? *handler : "";
   const auto ids =
-      co_await UserNamespaceOf(services_.blocking, services_.directories, pod_, services_.settings.user_namespace_ids);
+      co_await UserNamespaceOf(&services_.blocking, services_.directories, pod_, services_.settings.user_namespace_ids);
   if (!ids) co_return ids.error();
   user_namespace_ = *ids;
   co_return Ok();

@@ -68,7 +68,7 @@ Status ReleaseIds(const Directories& directories, const std::string& pod_uid) {
   return Ok();
 }
 
-Task<Result<std::optional<cri::IdRange>>> UserNamespaceOf(async::BlockingPool& blocking, Directories directories,
+Task<Result<std::optional<cri::IdRange>>> UserNamespaceOf(async::BlockingPool* blocking, Directories directories,
                                                           corev1::Pod pod, IdPool pool) {
   std::optional<cri::IdRange> none;
   if (!pod.spec().has_hostusers() || pod.spec().hostusers()) co_return none;
@@ -80,7 +80,7 @@ Task<Result<std::optional<cri::IdRange>>> UserNamespaceOf(async::BlockingPool& b
     *taken = *range;
     return Ok();
   };
-  const Status status = co_await blocking.Run(std::move(work));
+  const Status status = co_await blocking->Run(std::move(work));
   if (!status) co_return status.error();
   co_return std::optional<cri::IdRange>(*taken);
 }

@@ -32,7 +32,7 @@ Result<cri::IdRange> TakeIds(const Directories& directories, const std::string& 
 Status ReleaseIds(const Directories& directories, const std::string& pod_uid);
 
 // TakeIds on the pool for a pod with hostUsers: false; nothing for others.
-Task<Result<std::optional<cri::IdRange>>> UserNamespaceOf(async::BlockingPool& blocking, Directories directories,
+Task<Result<std::optional<cri::IdRange>>> UserNamespaceOf(async::BlockingPool* blocking, Directories directories,
                                                           corev1::Pod pod, IdPool pool);
 
 }  // namespace daemonsetd::pods

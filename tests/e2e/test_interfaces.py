@@ -22,7 +22,10 @@ def test_every_endpoint_answers(agent):
     pods = agent.json("/pods")
     assert pods["kind"] == "PodList" and pods["items"][0]["spec"]["nodeName"] == "node-1"
     assert pods["items"][0]["status"]["phase"] == "Running"
-    assert metric(agent.get("/metrics")[1], "process_resident_memory_bytes") > 0
+    metrics = agent.get("/metrics")[1]
+    assert metric(metrics, "process_resident_memory_bytes") > 0
+    assert 'daemonsetd_runtime_operations_total{operation_type="RunPodSandbox"} 1\n' in metrics
+    assert 'daemonsetd_runtime_operations_duration_seconds_count{operation_type="RunPodSandbox"} 1\n' in metrics
 
 
 def test_unknown_paths_and_methods_are_refused_with_a_hint(agent):

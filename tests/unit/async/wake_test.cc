@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "agent/async/mailbox.h"
 #include "tests/support/loop.h"
 
 namespace daemonsetd::async {
@@ -93,19 +92,6 @@ TEST_F(WakeTest, CancellationThrowsAndKeepsTheNotification) {
   ASSERT_TRUE(second->threw());
   wake_.Notify();
   EXPECT_TRUE(loop_.Run(Wait()));
-}
-
-TEST_F(WakeTest, AMailboxKeepsOnlyTheNewestValue) {
-  Mailbox<int> box(loop_.executor());
-  box.Put(1);
-  box.Put(2);
-  EXPECT_EQ(loop_.Run(box.TakeUntil(loop_.timeline(), std::nullopt)), 2);
-  EXPECT_TRUE(box.empty());
-  auto reader = loop_.Start(box.TakeUntil(loop_.timeline(), std::nullopt));
-  box.Notify();
-  loop_.Settle();
-  ASSERT_TRUE(reader->done());
-  EXPECT_EQ(*reader->value, std::nullopt);
 }
 
 }  // namespace

@@ -145,6 +145,20 @@ TEST_F(GrpcRuntimeTest, ADeadlineEndsACall) {
   EXPECT_EQ(version.error().kind(), ErrorKind::kTimeout);
 }
 
+TEST_F(GrpcRuntimeTest, TheEndOfEachCallIsTold) {
+  std::vector<std::pair<std::string, bool>> told;
+  runtime_ = std::make_unique<GrpcRuntime>(loop_.executor(), endpoint_,
+                                           [&told](std::string_view method, Nanoseconds took, bool succeeded) {
+                                             EXPECT_GT(took, Nanoseconds::zero());
+                                             told.emplace_back(method, succeeded);
+                                           });
+  EXPECT_TRUE(Run(runtime_->Version(seconds(10))));
+  service_.hang = true;
+  EXPECT_FALSE(Run(runtime_->Version(milliseconds(100))));
+  const std::vector<std::pair<std::string, bool>> expected = {{"Version", true}, {"Version", false}};
+  EXPECT_EQ(told, expected);
+}
+
 TEST_F(GrpcRuntimeTest, NoTimeLeftIsADeadlineAndNotNone) {
   service_.hang = true;
   for (const Nanoseconds timeout : {Nanoseconds(0), Nanoseconds(-1), Nanoseconds(seconds(-100))}) {

@@ -44,7 +44,7 @@ TEST_F(UserNamespaces, OnlyPodsThatAskGetOne) {
   corev1::Pod pod;
   pod.mutable_metadata()->set_uid("a");
   const auto ask = [&] {
-    return loop.Run(UserNamespaceOf(blocking, directories(), pod, pool_), testing::TestLoop::Clock::kStands).value();
+    return loop.Run(UserNamespaceOf(&blocking, directories(), pod, pool_), testing::TestLoop::Clock::kStands).value();
   };
   EXPECT_FALSE(ask());
   pod.mutable_spec()->set_hostusers(true);
