@@ -9,7 +9,7 @@ namespace daemonsetd::async {
 namespace {
 
 struct Waiter {
-  Waiter(Executor executor, int waiter_priority) : priority(waiter_priority), wake(std::move(executor)) {}
+  Waiter(const Executor& executor, int waiter_priority) : priority(waiter_priority), wake(executor) {}
   int priority;
   bool granted = false;
   Wake wake;

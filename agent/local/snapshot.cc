@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/utf8.h"
 #include "agent/local/metrics.h"
 #include "agent/model/codec.h"
 
@@ -234,8 +235,8 @@ std::string RenderMetrics(const Snapshot& snapshot) {
 
 std::string RenderError(std::string_view error, std::string_view hint) {
   statusv1::ErrorAnswer answer;
-  answer.set_error(std::string(error));
-  answer.set_hint(std::string(hint));
+  answer.set_error(ValidUtf8(error));  // it may quote what a client sent
+  answer.set_hint(ValidUtf8(hint));
   return ToJson(answer) + "\n";
 }
 

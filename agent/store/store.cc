@@ -60,7 +60,7 @@ Store::Store(async::Executor executor, async::Timeline& timeline, async::Blockin
       blocking_(blocking),
       directory_(std::move(directory)),
       on_problem_(std::move(on_problem)),
-      wake_(std::move(executor)) {}
+      wake_(executor) {}
 
 void Store::Adopt(LoadResult loaded) {
   for (PodRecord& record : loaded.pods) {

@@ -154,7 +154,7 @@ def measure(build, idle_seconds):
                                                map(median, zip(*many))))},
             "adoption": adoption(agent, runtime, MANY),
         }
-        time.sleep(5)  # so that what adoption set off is over
+        time.sleep(15)  # so that what adoption set off is over, and memory given back
         result["memory"] = memory(agent.pid)
         result["idle"] = idle(agent, runtime, idle_seconds)
         delete(agent, MANY)

@@ -19,7 +19,7 @@ namespace daemonsetd::pods {
 template <class T>
 class Running {
  public:
-  Running(async::Executor executor, Task<T> task) : scope_(executor), wake_(std::move(executor)) {
+  Running(async::Executor executor, Task<T> task) : scope_(executor), wake_(executor) {
     scope_.Spawn("probe", Keep(std::move(task), &answer_), [this] {
       ended_ = true;
       wake_.Notify();

@@ -75,6 +75,11 @@ TEST_F(RoutesTest, WrongRequestsSayWhatToDo) {
   }
 }
 
+// An answer that quotes the request is JSON whatever the request held.
+TEST(RenderError, ReplacesWhatIsNotUtf8) {
+  EXPECT_EQ(RenderError("no path /\xff", ""), RenderError("no path /\uFFFD", ""));
+}
+
 TEST_F(RoutesTest, ReadyzNamesTheFailingCheck) {
   EXPECT_EQ(Ask("/readyz").status, 503);
   EXPECT_EQ(Ask("/readyz").body, "[+]loop ok\n[+]runtime ok\n[-]manifests failed: not read yet\nreadyz check failed\n");
