@@ -351,8 +351,10 @@ Task<void> Agent::CheckMounts() {
     return pods::CheckMountsReachTheRuntime(directory, socket);
   };
   const Status reached = co_await blocking_.Run(std::move(check));
-  facts_.mount_problem = reached ? "" : reached.error().message();
-  if (!reached) log::Warning("mounts may not reach the runtime", {{"err", facts_.mount_problem}});
+  std::string problem = reached ? "" : reached.error().message();
+  if (problem == facts_.mount_problem) co_return;
+  if (!reached) log::Warning("mounts may not reach the runtime", {{"err", problem}});
+  facts_.mount_problem = std::move(problem);
 }
 
 // PK-04: two halves of one node with different drivers fight over the same cgroups.
@@ -371,17 +373,14 @@ void Agent::CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime) {
 void Agent::Changed() {
   snapshots_.MarkStale();
   publish_.Notify();
-  ++changes_;
   changed_.Notify();
 }
 
 Task<void> Agent::GiveBackMemoryWhenQuiet() {
   for (;;) {
     co_await changed_.WaitUntil(timeline_, std::nullopt);
-    for (std::uint64_t before = 0; before != changes_;) {
-      before = changes_;
-      co_await timeline_.SleepFor(kQuiet);
-    }
+    bool changed = true;
+    while (changed) changed = co_await changed_.WaitUntil(timeline_, timeline_.mono() + kQuiet);
     GiveBackMemory();
     co_await timeline_.SleepFor(kBetweenGivingBack);
   }

@@ -79,8 +79,7 @@ class Agent {
 
   async::SystemTimeline timeline_;
   async::Wake publish_;
-  async::Wake changed_;
-  std::uint64_t changes_ = 0;
+  async::Wake changed_;  // as publish_, for who waits until nothing changes
   async::Wake runtime_changed_;
   async::BlockingPool blocking_;
   local::Registry registry_;

@@ -14,6 +14,7 @@
 #include "agent/async/task.h"
 #include "agent/base/result.h"
 #include "agent/base/time_point.h"
+#include "cri/call_observer.h"
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
@@ -46,9 +47,6 @@ class Call {
   bool ended_ = false;
   bool cancelled_ = false;
 };
-
-// Told, on the loop, of each call that has ended; streams are not calls in this sense.
-using CallObserver = std::function<void(std::string_view method, Nanoseconds took, bool succeeded)>;
 
 class GrpcBridge {
  public:

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "cri/grpc_bridge.h"
+#include "cri/call_observer.h"
 #include "cri/runtime.h"
 
 namespace daemonsetd::cri {

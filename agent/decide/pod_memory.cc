@@ -34,7 +34,8 @@ Nanoseconds NextCrashDelay(const ContainerMemory& memory, const ContainerStatus&
 }
 
 // A sandbox that was seen alive and then dead by itself is made again after a growing wait (LC-11).
-void RememberSandbox(const ObservedPod& observed, MonoTime now, const BackoffLimits& crash_loop, PodMemory& memory) {
+void RememberSandbox(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
+                     PodMemory& memory) {
   const PodSandboxStatus* sandbox = observed.newest_sandbox();
   if (!sandbox) return;
   if (sandbox->state() == SANDBOX_READY) {
@@ -44,7 +45,8 @@ void RememberSandbox(const ObservedPod& observed, MonoTime now, const BackoffLim
     return;
   }
   if (memory.live_sandbox_id != sandbox->id()) return;
-  if (now - memory.live_since > crash_loop.reset_after) memory.sandbox_backoff.Reset();
+  const Nanoseconds reset_after = CrashLoopOf(pod, limits.crash_loop).limits.reset_after;
+  if (now - memory.live_since > reset_after) memory.sandbox_backoff.Reset();
   memory.sandbox_backoff.Fail(now);
   memory.live_sandbox_id.clear();
 }
@@ -75,7 +77,6 @@ void RememberTerminalPhase(const corev1::Pod& pod, const ObservedPod& observed, 
 
 void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now, const PlanLimits& limits,
               PodMemory& memory) {
-  const BackoffLimits crash_loop = CrashLoopOf(pod, limits.crash_loop).limits;
   for (const ObservedContainer& container : observed.containers) {
     memory.instances[container.status.id()].observed = true;
   }
@@ -89,11 +90,12 @@ void Remember(const corev1::Pod& pod, const ObservedPod& observed, MonoTime now,
     if (!FindContainer(pod, name)) continue;
     ContainerMemory& remembered = memory.containers[name];
     if (remembered.exited_id == container.status.id()) continue;
+    const BackoffLimits crash_loop = CrashLoopOf(pod, limits.crash_loop).limits;
     remembered.crash_delay = NextCrashDelay(remembered, container.status, crash_loop);
     remembered.exited_id = container.status.id();
     remembered.exit_seen = now;
   }
-  RememberSandbox(observed, now, crash_loop, memory);
+  RememberSandbox(pod, observed, now, limits, memory);
   RememberTerminalPhase(pod, observed, memory);
 }
 

@@ -35,6 +35,17 @@ class SupervisorTest : public PodEngineTest {
     }
     return texts;
   }
+  DaemonSetSource WithLongestCrashWait(const std::string& value) {
+    DaemonSetSource set = MakeDaemonSet("a");
+    auto& annotations = *set.object.mutable_spec()->mutable_template_()->mutable_metadata()->mutable_annotations();
+    annotations["daemonsetd.dev/crash-loop-back-off-maximum"] = value;
+    return set;
+  }
+  DaemonSetSource OnItsOwnNetwork() {
+    DaemonSetSource set = MakeDaemonSet("own");
+    set.object.mutable_spec()->mutable_template_()->mutable_spec()->set_hostnetwork(false);
+    return set;
+  }
 };
 
 TEST_F(SupervisorTest, RunsWhatTheSourcesAskForAndStopsWhatTheyDropped) {
@@ -234,10 +245,7 @@ TEST_F(SupervisorTest, AStopThatFailsIsRepeatedAfterARestartOfTheAgent) {
 // LC-24
 TEST_F(SupervisorTest, APodMayAskForAShorterCrashBackOff) {
   runtime.SetBehaviour("main", Behaviour{.exits_after = seconds(1), .exit_code = 1});
-  DaemonSetSource set = MakeDaemonSet("a");
-  auto& annotations = *set.object.mutable_spec()->mutable_template_()->mutable_metadata()->mutable_annotations();
-  annotations["daemonsetd.dev/crash-loop-back-off-maximum"] = "30s";
-  daemon_sets = {set};
+  daemon_sets = {WithLongestCrashWait("30s")};
   Apply();
   loop.Advance(minutes(10));
   std::vector<std::int64_t> gaps;  // whole seconds between two starts
@@ -253,10 +261,7 @@ TEST_F(SupervisorTest, APodMayAskForAShorterCrashBackOff) {
 }
 
 TEST_F(SupervisorTest, AnAnnotationThatCannotBeReadIsToldAsAnEvent) {
-  DaemonSetSource set = MakeDaemonSet("a");
-  auto& annotations = *set.object.mutable_spec()->mutable_template_()->mutable_metadata()->mutable_annotations();
-  annotations["daemonsetd.dev/crash-loop-back-off-maximum"] = "never";
-  daemon_sets = {set};
+  daemon_sets = {WithLongestCrashWait("never")};
   Apply();
   loop.Advance(seconds(5));
   EXPECT_THAT(RunningContainers(), SizeIs(1));
@@ -266,9 +271,7 @@ TEST_F(SupervisorTest, AnAnnotationThatCannotBeReadIsToldAsAnEvent) {
 // LC-26: the pod that sets the network up must run before the network is there.
 TEST_F(SupervisorTest, OnlyPodsWithANetworkOfTheirOwnWaitForTheNetwork) {
   runtime.SetNetworkReady(false);
-  DaemonSetSource own = MakeDaemonSet("own");
-  own.object.mutable_spec()->mutable_template_()->mutable_spec()->set_hostnetwork(false);
-  daemon_sets = {MakeDaemonSet("host"), own};
+  daemon_sets = {MakeDaemonSet("host"), OnItsOwnNetwork()};
   Apply();
   loop.Advance(minutes(2));
   EXPECT_THAT(RunningContainers(), SizeIs(1));
@@ -286,9 +289,7 @@ TEST_F(SupervisorTest, OnlyPodsWithANetworkOfTheirOwnWaitForTheNetwork) {
 
 TEST_F(SupervisorTest, APodThatWaitsForTheNetworkCanGo) {
   runtime.SetNetworkReady(false);
-  DaemonSetSource own = MakeDaemonSet("own");
-  own.object.mutable_spec()->mutable_template_()->mutable_spec()->set_hostnetwork(false);
-  daemon_sets = {own};
+  daemon_sets = {OnItsOwnNetwork()};
   Apply();
   loop.Advance(seconds(5));
   daemon_sets.clear();
