@@ -67,7 +67,7 @@ Result<Envelope> OpenEnvelope(std::string_view body) {
     if (field == runtimepb::Unknown::kContentEncodingFieldNumber) encoding = bytes;
     return true;
   });
-  if (!whole) return Broken("its envelope cannot be read");
+  if (!whole || envelope.raw.data() == nullptr) return Broken("its envelope cannot be read");
   if (!encoding.empty()) return Broken("its content is encoded in a way that nobody asked for");
   return envelope;
 }

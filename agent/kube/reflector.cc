@@ -49,7 +49,7 @@ ReflectorCore::ReflectorCore(Client& client, async::Timeline& timeline, std::fun
       handlers_(std::move(handlers)) {}
 
 Task<void> ReflectorCore::Run() {
-  WatchStep step = BeginWatch(settings_.newest, timeline_.mono());
+  WatchStep step = BeginWatch(fmt::format("watch {}", resource_.plural), settings_.newest, timeline_.mono());
   WatchThen then = step.then;
   state_ = std::move(step.state);
   for (;;) {

@@ -39,6 +39,9 @@ class Machine {
  private:
   WatchState& state() { return step_.state; }
   void Expect(bool possible, std::string_view input);
+  Error Found(ErrorKind kind, std::string_view text) {
+    return Error(kind, fmt::format("{}: {}", state().subject, text));
+  }
   void Note(std::string text) { step_.note = std::move(text); }
 
   void Connect();
@@ -224,11 +227,11 @@ void Machine::Take(const PageCame& page) {
   if (s.pages == 0) s.list_version = page.resource_version;
   ++s.pages;
   s.objects += page.objects;
-  if (s.list_version.empty()) return Fail(Error(ErrorKind::kInvalid, "the list has no resourceVersion"));
+  if (s.list_version.empty()) return Fail(Found(ErrorKind::kInvalid, "the list has no resourceVersion"));
   const bool endless =
       !page.continue_token.empty() && (page.continue_token == s.continue_token || s.pages >= rules_.maximum_pages);
   if (endless || s.objects > rules_.maximum_objects) {
-    return Fail(Error(ErrorKind::kInvalid, fmt::format("the list does not end after {} objects", s.objects)));
+    return Fail(Found(ErrorKind::kInvalid, fmt::format("the list does not end after {} objects", s.objects)));
   }
   s.continue_token = page.continue_token;
   if (s.continue_token.empty()) return Complete(std::string(s.list_version));
@@ -259,7 +262,7 @@ void Machine::WentBack(const std::string& version, std::string_view what) {
   WatchState& s = state();
   Relist();
   s.confirming = true;
-  Fail(Error(ErrorKind::kRetry,
+  Fail(Found(ErrorKind::kRetry,
              fmt::format("{} has resourceVersion {}, which is older than {} that was seen before; the server is asked "
                          "again before this is believed",
                          what, version, s.newest)));
@@ -304,12 +307,12 @@ void Machine::TakeObject(const FrameCame& frame) {
   if (s.phase == WatchPhase::kCollecting) {
     // Objects of the initial events are as old as they are; their versions say nothing about the stream.
     if (++s.objects > rules_.maximum_objects) {
-      return Fail(Error(ErrorKind::kInvalid, fmt::format("the list does not end after {} objects", s.objects)));
+      return Fail(Found(ErrorKind::kInvalid, fmt::format("the list does not end after {} objects", s.objects)));
     }
     step_.objects = ObjectAction::kCollect;
     return ReadOn();
   }
-  if (frame.resource_version.empty()) return Fail(Error(ErrorKind::kInvalid, "a change has no resourceVersion"));
+  if (frame.resource_version.empty()) return Fail(Found(ErrorKind::kInvalid, "a change has no resourceVersion"));
   if (IsOlder(frame.resource_version, s.position)) return WentBack(frame.resource_version, "a change");
   s.position = frame.resource_version;
   s.newest = frame.resource_version;
@@ -320,7 +323,7 @@ void Machine::TakeObject(const FrameCame& frame) {
 
 void Machine::TakeBookmark(const FrameCame& frame) {
   WatchState& s = state();
-  if (frame.resource_version.empty()) return Fail(Error(ErrorKind::kInvalid, "a bookmark has no resourceVersion"));
+  if (frame.resource_version.empty()) return Fail(Found(ErrorKind::kInvalid, "a bookmark has no resourceVersion"));
   if (s.phase == WatchPhase::kCollecting) {
     if (frame.initial_events_end) return Complete(frame.resource_version);
     return ReadOn();
@@ -337,12 +340,12 @@ void Machine::Take(const StreamEnded&) {
   Expect(s.open, "the end of a stream");
   const Nanoseconds lived = now_ - s.opened_at;
   if (s.phase == WatchPhase::kCollecting) {
-    const Error error(ErrorKind::kRetry, "the stream ended before the list was complete");
+    const Error error = Found(ErrorKind::kRetry, "the stream ended before the list was complete");
     if (++s.endless_lists >= kEndlessLists) return TurnToPages(error);
     return Fail(error);
   }
   if (lived < rules_.healthy) {
-    return Fail(Error(ErrorKind::kRetry, fmt::format("the server ended the watch after {}", FormatDuration(lived))));
+    return Fail(Found(ErrorKind::kRetry, fmt::format("the server ended the watch after {}", FormatDuration(lived))));
   }
   CloseStream();
   // At the time that we asked for: go on at once. Before it, the server stops, and it ended all watches together.
@@ -365,8 +368,9 @@ void Machine::Take(const StreamBroke& broke) {
 
 }  // namespace
 
-WatchStep BeginWatch(std::string newest, MonoTime now) {
+WatchStep BeginWatch(std::string subject, std::string newest, MonoTime now) {
   WatchState state;
+  state.subject = std::move(subject);
   state.newest = std::move(newest);
   return WatchStep{.state = std::move(state), .then = WaitUntil{now}};
 }

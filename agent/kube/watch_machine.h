@@ -101,6 +101,7 @@ using WatchThen = std::variant<WaitUntil, OpenWatch, GetPage, ReadFrame>;
 enum class WatchPhase { kWaiting, kOpening, kCollecting, kStreaming, kListing };
 
 struct WatchState {
+  std::string subject;  // begins the errors that the machine itself finds: "watch pods"
   WatchPhase phase = WatchPhase::kWaiting;
   bool synced = false;                    // a complete content was taken over once
   bool live = false;                      // the content is, as far as anybody knows, the server's
@@ -139,7 +140,7 @@ struct WatchStep {
 };
 
 // The first step. `newest` as far as an earlier life knew it, or empty.
-WatchStep BeginWatch(std::string newest, MonoTime now);
+WatchStep BeginWatch(std::string subject, std::string newest, MonoTime now);
 
 // `random` is in [0, 1). An input that cannot come in this state is a broken invariant: throws std::logic_error.
 WatchStep StepWatch(WatchState state, const WatchInput& input, const WatchRules& rules, MonoTime now, double random);

@@ -28,7 +28,7 @@ void TakeList(const std::string& body) {
 void TakeStream(std::string_view stream, std::size_t piece) {
   const MonoTime now{std::chrono::hours(1)};
   FrameParser parser(1 << 16);
-  WatchStep step = BeginWatch("", now);
+  WatchStep step = BeginWatch("watch pods", "", now);
   step = StepWatch(step.state, TimeCame{}, WatchRules{}, now, 0.5);
   step = StepWatch(step.state, WatchOpened{}, WatchRules{}, now, 0.5);
   for (std::size_t at = 0; at < stream.size(); at += piece) {
