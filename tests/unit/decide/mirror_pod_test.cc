@@ -1,0 +1,73 @@
+#include "agent/decide/mirror_pod.h"
+
+#include <gtest/gtest.h>
+
+#include "agent/decide/labels.h"
+#include "agent/decide/status_diff.h"
+#include "tests/support/pod_builders.h"
+
+namespace daemonsetd::decide {
+namespace {
+
+TEST(MirrorPod, IsTheStaticPodOwnedByItsNode) {
+  corev1::Pod pod = testing::MakePod({"main"});
+  pod.mutable_metadata()->set_uid("static-uid");
+  pod.mutable_spec()->set_serviceaccountname("default");
+  (*pod.mutable_metadata()->mutable_annotations())[kConfigHashAnnotation] = "abc";
+  const corev1::Pod mirror = MakeMirrorPod(pod, "node-a", "node-uid");
+  EXPECT_TRUE(IsMirrorPod(mirror));
+  EXPECT_FALSE(IsMirrorPod(pod));
+  EXPECT_EQ(ValueOf(mirror.metadata().annotations(), kConfigMirrorAnnotation), "abc");
+  EXPECT_EQ(mirror.metadata().name(), pod.metadata().name());
+  EXPECT_FALSE(mirror.metadata().has_uid());
+  EXPECT_EQ(mirror.spec().nodename(), "node-a");
+  EXPECT_FALSE(mirror.spec().has_serviceaccountname());
+  ASSERT_EQ(mirror.metadata().ownerreferences_size(), 1);
+  EXPECT_EQ(mirror.metadata().ownerreferences(0).kind(), "Node");
+  EXPECT_TRUE(mirror.metadata().ownerreferences(0).controller());
+  EXPECT_FALSE(mirror.metadata().ownerreferences(0).blockownerdeletion());
+}
+
+TEST(MirrorPod, IsCurrentForThatPodAndNodeAlone) {
+  corev1::Pod pod = testing::MakePod({"main"});
+  corev1::Pod mirror = MakeMirrorPod(pod, "node-a", "node-uid");
+  EXPECT_TRUE(MirrorIsCurrent(mirror, pod, "node-uid"));
+  EXPECT_FALSE(MirrorIsCurrent(mirror, pod, "another-uid"));
+  pod.mutable_spec()->mutable_containers(0)->set_image("x:2");
+  EXPECT_FALSE(MirrorIsCurrent(mirror, pod, "node-uid"));
+}
+
+TEST(PodStatusToWrite, ReplacesOurPartOnly) {
+  corev1::Pod object = testing::MakePod({"main"});
+  object.mutable_status()->set_phase("Pending");
+  object.mutable_status()->set_nominatednodename("n");
+  object.mutable_status()->add_conditions()->set_type("example.com/gate");
+  corev1::PodStatus ours;
+  ours.set_phase("Running");
+  ours.add_conditions()->set_type("Ready");
+  ours.mutable_conditions(0)->set_status("True");
+  const auto status = PodStatusToWrite(object, ours);
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->phase(), "Running");
+  EXPECT_EQ(status->nominatednodename(), "n");
+  EXPECT_EQ(status->conditions_size(), 2);
+  *object.mutable_status() = *status;
+  EXPECT_FALSE(PodStatusToWrite(object, ours)) << "nothing is left to say";
+}
+
+// LC-23
+TEST(PodStatusToWrite, NeverTakesBackATerminalPhase) {
+  corev1::Pod object = testing::MakePod({"main"});
+  object.mutable_status()->set_phase("Failed");
+  object.mutable_status()->set_reason("Evicted");
+  corev1::PodStatus ours;
+  ours.set_phase("Running");
+  ours.set_podip("10.0.0.9");
+  const auto status = PodStatusToWrite(object, ours);
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->phase(), "Failed");
+  EXPECT_EQ(status->reason(), "Evicted");
+}
+
+}  // namespace
+}  // namespace daemonsetd::decide
