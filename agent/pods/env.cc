@@ -10,26 +10,17 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "agent/base/utf8.h"
 #include "agent/decide/env.h"
 #include "agent/decide/labels.h"
+#include "agent/model/names.h"
 #include "agent/model/quantity.h"
+#include "agent/pods/service_links.h"
 
 namespace daemonsetd::pods {
 namespace {
 
 using Values = std::map<std::string, std::string, std::less<>>;
-
-std::string Expand(const std::string& text, const Values& values) {
-  return decide::Expand(text, [&values](std::string_view name) -> std::optional<std::string> {
-    const auto found = values.find(name);
-    if (found == values.end()) return std::nullopt;
-    return found->second;
-  });
-}
-
-Error NeedsServer(std::string_view kind, const std::string& name) {
-  return Error(ErrorKind::kAbsent, fmt::format("needs {} {}: no API server is configured", kind, name));
-}
 
 // "metadata.labels['app']" → ("metadata.labels", "app").
 std::optional<std::pair<std::string, std::string>> SplitSubscript(const std::string& path) {
@@ -71,9 +62,41 @@ std::optional<model::Quantity> ResourceAmount(const corev1::Pod& pod, const core
   return own_limit;
 }
 
+// The runtime takes text only.
+Result<std::string> AsText(const std::string& value, std::string_view kind, const std::string& object,
+                           const std::string& key) {
+  if (value.find('\0') != std::string::npos || ValidUtf8(value) != value) {
+    return Error(ErrorKind::kInvalid, fmt::format("key {} of {} {} is not UTF-8 text, and a variable can hold nothing "
+                                                  "else; mount it as a volume",
+                                                  key, kind, object));
+  }
+  return value;
+}
+
+// The value of a key; unset: optional and not there.
+template <class Object, class Selector>
+Result<std::optional<std::string>> KeyValue(const Result<const Object*>& found, const Selector& selector,
+                                            std::string_view kind, const std::string& name_space) {
+  if (!found) {
+    if (selector.optional() && found.error().kind() == ErrorKind::kAbsent) return std::optional<std::string>();
+    return found.error();
+  }
+  const std::string& name = selector.localobjectreference().name();
+  const auto value = (*found)->data().find(selector.key());
+  if (value == (*found)->data().end()) {
+    if (selector.optional()) return std::optional<std::string>();
+    return Error(ErrorKind::kAbsent,
+                 fmt::format("couldn't find key {} in {} {}/{}", selector.key(), kind, name_space, name));
+  }
+  Result<std::string> text = AsText(value->second, kind, name, selector.key());
+  if (!text) return text.error();
+  return std::optional<std::string>(std::move(*text));
+}
+
 // Unset: an optional source that is not there.
 Result<std::optional<std::string>> SourceValue(const corev1::Pod& pod, const corev1::Container& container,
-                                               const corev1::EnvVarSource& source, const PodFacts& facts) {
+                                               const corev1::EnvVarSource& source, const PodFacts& facts,
+                                               const NamedObjects& objects) {
   if (source.has_fieldref()) {
     Result<std::string> value = FieldValue(pod, source.fieldref().fieldpath(), facts);
     if (!value) return value.error();
@@ -85,24 +108,85 @@ Result<std::optional<std::string>> SourceValue(const corev1::Pod& pod, const cor
     return std::optional<std::string>(*value);
   }
   if (source.has_configmapkeyref()) {
-    if (source.configmapkeyref().optional()) return std::optional<std::string>();
-    return NeedsServer("ConfigMap", source.configmapkeyref().localobjectreference().name());
+    const corev1::ConfigMapKeySelector& selector = source.configmapkeyref();
+    return KeyValue(FindConfigMap(objects, selector.localobjectreference().name()), selector, "ConfigMap",
+                    pod.metadata().namespace_());
   }
   if (source.has_secretkeyref()) {
-    if (source.secretkeyref().optional()) return std::optional<std::string>();
-    return NeedsServer("Secret", source.secretkeyref().localobjectreference().name());
+    const corev1::SecretKeySelector& selector = source.secretkeyref();
+    return KeyValue(FindSecret(objects, selector.localobjectreference().name()), selector, "Secret",
+                    pod.metadata().namespace_());
   }
   if (source.has_filekeyref()) return Error(ErrorKind::kUnsupported, "fileKeyRef is not supported yet");
   return Error(ErrorKind::kInvalid, "valueFrom names no source");
 }
 
-Status CheckEnvFrom(const corev1::Container& container) {
-  for (const corev1::EnvFromSource& source : container.envfrom()) {
-    if (source.has_configmapref() && !source.configmapref().optional()) {
-      return NeedsServer("ConfigMap", source.configmapref().localobjectreference().name());
+// The variables of a process while it is put together.
+class Environment {
+ public:
+  // Keeps the place of an earlier one of that name.
+  void Set(const std::string& name, const std::string& value) {
+    const auto [entry, is_new] = values_.insert_or_assign(name, value);
+    if (is_new) {
+      places_[name] = envs_.size();
+      envs_.push_back({name, value});
+    } else {
+      envs_[places_[name]].value = value;
     }
-    if (source.has_secretref() && !source.secretref().optional()) {
-      return NeedsServer("Secret", source.secretref().localobjectreference().name());
+  }
+  bool Has(const std::string& name) const { return values_.contains(name); }
+  const Values& values() const { return values_; }
+  std::vector<EnvVariable> Take() { return std::move(envs_); }
+
+ private:
+  Values values_;
+  std::map<std::string, std::size_t> places_;
+  std::vector<EnvVariable> envs_;
+};
+
+// `kind` as the kubelet's Event spells it; `reference` is the configMapRef or secretRef.
+template <class Object, class Reference>
+Status AddEvery(const Result<const Object*>& found, const Reference& reference, std::string_view kind,
+                const corev1::Pod& pod, const std::string& prefix, Environment& environment,
+                std::vector<std::string>& skipped) {
+  if (!found) {
+    if (reference.optional() && found.error().kind() == ErrorKind::kAbsent) return Ok();
+    return found.error();
+  }
+  const std::string& object = reference.localobjectreference().name();
+  std::vector<std::string> invalid;
+  const std::map<std::string, std::string> sorted((*found)->data().begin(), (*found)->data().end());
+  for (const auto& [key, value] : sorted) {
+    const std::string name = prefix + key;
+    if (!model::CheckEnvVarName(name).empty()) {
+      invalid.push_back(name);
+      continue;
+    }
+    const Result<std::string> text = AsText(value, kind, object, key);
+    if (!text) return text.error();
+    environment.Set(name, *text);
+  }
+  if (!invalid.empty()) {
+    skipped.push_back(
+        fmt::format("Keys [{}] from the EnvFrom {} {}/{} were skipped since they are considered invalid "
+                    "environment variable names.",
+                    fmt::join(invalid, ", "), kind, pod.metadata().namespace_(), object));
+  }
+  return Ok();
+}
+
+Status AddEnvFrom(const corev1::Pod& pod, const corev1::Container& container, const NamedObjects& objects,
+                  Environment& environment, std::vector<std::string>& skipped) {
+  for (const corev1::EnvFromSource& source : container.envfrom()) {
+    if (source.has_configmapref()) {
+      const auto found = FindConfigMap(objects, source.configmapref().localobjectreference().name());
+      DAEMONSETD_RETURN_IF_ERROR(
+          AddEvery(found, source.configmapref(), "configMap", pod, source.prefix(), environment, skipped));
+    }
+    if (source.has_secretref()) {
+      const auto found = FindSecret(objects, source.secretref().localobjectreference().name());
+      DAEMONSETD_RETURN_IF_ERROR(
+          AddEvery(found, source.secretref(), "secret", pod, source.prefix(), environment, skipped));
     }
   }
   return Ok();
@@ -176,33 +260,43 @@ Result<std::string> ResourceValue(const corev1::Pod& pod, const corev1::Containe
   return fmt::to_string(CeilDivide(amount.Value(), std::max<std::int64_t>(divisor.Value(), 1)));
 }
 
-Result<ProcessSpec> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts) {
+Result<ProcessSpec> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts,
+                                const EnvSources& sources) {
   const std::string context = fmt::format("container {}", container.name());
-  if (const Status status = CheckEnvFrom(container); !status) return status.error().WithContext(context + ": envFrom");
-
   ProcessSpec process;
-  Values values;
+  Environment environment;
+  if (const Status status = AddEnvFrom(pod, container, sources.objects, environment, process.skipped); !status) {
+    return status.error().WithContext(context + ": envFrom");
+  }
+
+  const std::map<std::string, std::string> services = ServiceVariables(sources.services);
+  const auto expand = [&](const std::string& text) {
+    return decide::Expand(text, [&](std::string_view name) -> std::optional<std::string> {
+      if (const auto found = environment.values().find(name); found != environment.values().end()) return found->second;
+      const auto service = services.find(std::string(name));
+      if (service == services.end()) return std::nullopt;
+      return service->second;
+    });
+  };
   for (const corev1::EnvVar& variable : container.env()) {
     std::string value;
     if (!variable.value().empty()) {
-      value = Expand(variable.value(), values);
+      value = expand(variable.value());
     } else if (variable.has_valuefrom()) {
-      Result<std::optional<std::string>> source = SourceValue(pod, container, variable.valuefrom(), facts);
+      Result<std::optional<std::string>> source =
+          SourceValue(pod, container, variable.valuefrom(), facts, sources.objects);
       if (!source) return source.error().WithContext(fmt::format("{}: env {}", context, variable.name()));
       if (!source->has_value()) continue;
       value = **source;
     }
-    const auto [entry, is_new] = values.insert_or_assign(variable.name(), value);
-    if (is_new) {
-      process.envs.push_back({variable.name(), value});
-    } else {
-      for (EnvVariable& earlier : process.envs) {
-        if (earlier.name == variable.name()) earlier.value = value;
-      }
-    }
+    environment.Set(variable.name(), value);
   }
-  for (const std::string& word : container.command()) process.command.push_back(Expand(word, values));
-  for (const std::string& word : container.args()) process.args.push_back(Expand(word, values));
+  for (const auto& [name, value] : services) {
+    if (!environment.Has(name)) environment.Set(name, value);
+  }
+  for (const std::string& word : container.command()) process.command.push_back(expand(word));
+  for (const std::string& word : container.args()) process.args.push_back(expand(word));
+  process.envs = environment.Take();
   return process;
 }
 

@@ -9,6 +9,7 @@
 #include "agent/base/result.h"
 #include "agent/decide/resources.h"
 #include "agent/model/kubernetes.h"
+#include "agent/pods/named_objects.h"
 
 namespace daemonsetd::pods {
 
@@ -19,20 +20,30 @@ struct PodFacts {
   decide::ResourceList node_allocatable;
 };
 
+// The objects that a container's environment is made of.
+struct EnvSources {
+  NamedObjects objects;                   // all that the container names
+  std::vector<corev1::Service> services;  // those that the pod is told of (service_links.h)
+};
+
 struct EnvVariable {
   std::string name;
   std::string value;
 };
 
 struct ProcessSpec {
-  std::vector<EnvVariable> envs;  // in the order of the container's env; of two with one name the later value wins
+  // envFrom, then the container's env in its order, then Services; of two with one name the later value wins, except
+  // that a Service never hides what the container says.
+  std::vector<EnvVariable> envs;
   std::vector<std::string> command;
   std::vector<std::string> args;
+  std::vector<std::string> skipped;  // sentences for an Event: keys of envFrom that name no variable
 };
 
-// `container` is one of the pod's. kAbsent: needs a ConfigMap or Secret and there is no API server to give it.
-// kRetry: the pod or host address that it asks for is not known yet. kInvalid, kUnsupported: as the message says.
-Result<ProcessSpec> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts);
+// `container` is one of the pod's. kAbsent: a ConfigMap, Secret or key that it needs does not exist. kRetry: the pod or
+// host address that it asks for is not known yet. kInvalid, kUnsupported: as the message says.
+Result<ProcessSpec> MakeProcess(const corev1::Pod& pod, const corev1::Container& container, const PodFacts& facts,
+                                const EnvSources& sources);
 
 // The text of one downward API field ("metadata.labels['app']", "status.podIP", ...).
 Result<std::string> FieldValue(const corev1::Pod& pod, const std::string& field_path, const PodFacts& facts);

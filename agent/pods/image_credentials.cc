@@ -98,23 +98,18 @@ bool MatchesHost(std::string_view pattern, std::string_view host) {
   }
 }
 
-}  // namespace
-
-Result<std::vector<ImageCredential>> ParseImageCredentials(std::string_view json) {
-  model::Tree tree;
+Result<const model::Node*> ReadObject(std::string_view json, model::Tree& tree) {
   std::vector<const model::Node*> roots;
   if (model::ReadJson(json, tree, roots) || roots.size() != 1 || roots[0]->kind != model::Node::Kind::kMapping) {
     // The reader's own words could quote the file.
     return Error(ErrorKind::kInvalid, "is not one JSON object; write it as `docker login` does");
   }
-  const model::Node* auths = roots[0]->Find("auths");
-  if (auths == nullptr || auths->kind != model::Node::Kind::kMapping) {
-    return Error(ErrorKind::kInvalid,
-                 "has no object \"auths\"; write {\"auths\": {\"registry.example\": {\"auth\": \"...\"}}}. Credential "
-                 "helpers are not used");
-  }
+  return roots[0];
+}
+
+Result<std::vector<ImageCredential>> ReadEntries(const model::Node& auths) {
   std::vector<ImageCredential> credentials;
-  for (const model::Member& member : auths->members) {
+  for (const model::Member& member : auths.members) {
     ImageCredential credential = SplitKey(member.key);
     if (const Status read = ReadEntry(*member.value, credential.auth); !read) {
       return read.error().WithContext(fmt::format("line {}: auths[{}]", member.line, member.key));
@@ -124,11 +119,49 @@ Result<std::vector<ImageCredential>> ParseImageCredentials(std::string_view json
     }
     credentials.push_back(std::move(credential));
   }
+  SortCredentials(credentials);
+  return credentials;
+}
+
+}  // namespace
+
+Result<std::vector<ImageCredential>> ParseImageCredentials(std::string_view json) {
+  model::Tree tree;
+  const Result<const model::Node*> root = ReadObject(json, tree);
+  if (!root) return root.error();
+  const model::Node* auths = (*root)->Find("auths");
+  if (auths == nullptr || auths->kind != model::Node::Kind::kMapping) {
+    return Error(ErrorKind::kInvalid,
+                 "has no object \"auths\"; write {\"auths\": {\"registry.example\": {\"auth\": \"...\"}}}. Credential "
+                 "helpers are not used");
+  }
+  return ReadEntries(*auths);
+}
+
+Result<std::vector<ImageCredential>> ReadPullSecret(const corev1::Secret& secret) {
+  const auto parse = [&secret](const std::string& key, const auto& read) -> Result<std::vector<ImageCredential>> {
+    const auto data = secret.data().find(key);
+    if (data == secret.data().end()) return Error(ErrorKind::kInvalid, "has no key " + key);
+    Result<std::vector<ImageCredential>> credentials = read(data->second);
+    if (!credentials) return credentials.error().WithContext("key " + key);
+    return credentials;
+  };
+  if (secret.type() == "kubernetes.io/dockerconfigjson") return parse(".dockerconfigjson", ParseImageCredentials);
+  if (secret.type() != "kubernetes.io/dockercfg") return std::vector<ImageCredential>();
+  // The old form is what stands in "auths" now.
+  return parse(".dockercfg", [](std::string_view json) -> Result<std::vector<ImageCredential>> {
+    model::Tree tree;
+    const Result<const model::Node*> root = ReadObject(json, tree);
+    if (!root) return root.error();
+    return ReadEntries(**root);
+  });
+}
+
+void SortCredentials(std::vector<ImageCredential>& credentials) {
   // The same place under two spellings: in the order of their users, so that every run tries the same first.
   std::sort(credentials.begin(), credentials.end(), [](const ImageCredential& a, const ImageCredential& b) {
     return std::pair(b.host + b.path, a.auth.username()) < std::pair(a.host + a.path, b.auth.username());
   });
-  return credentials;
 }
 
 std::vector<v1::AuthConfig> FindImageCredentials(const std::vector<ImageCredential>& credentials,

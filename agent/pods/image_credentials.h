@@ -1,5 +1,6 @@
-// Credentials of registries from a file of the node in Docker's config.json format. Matching is the kubelet's
-// (pkg/credentialprovider/keyring.go). Docker's credential helpers are not run. No text from the file is ever logged.
+// Credentials of registries, from a file of the node in Docker's config.json format and from Secrets. Matching is the
+// kubelet's (pkg/credentialprovider/keyring.go). Docker's credential helpers are not run. No text from the file is ever
+// logged.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "agent/async/blocking_pool.h"
 #include "agent/async/task.h"
 #include "agent/base/result.h"
+#include "agent/model/kubernetes.h"
 #include "cri.pb.h"
 
 namespace daemonsetd::pods {
@@ -24,6 +26,13 @@ struct ImageCredential {
 
 // The entries of "auths", the most specific of each host first. kInvalid, with the place and without its content.
 Result<std::vector<ImageCredential>> ParseImageCredentials(std::string_view json);
+
+// The credentials in a Secret of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg; none in another type,
+// as in the kubelet. kInvalid, with the place and without its content.
+Result<std::vector<ImageCredential>> ReadPullSecret(const corev1::Secret& secret);
+
+// The order in which FindImageCredentials answers: the most specific of each host first.
+void SortCredentials(std::vector<ImageCredential>& credentials);
 
 // All that match `repository` ("quay.io/team/image", "docker.io/library/busybox"), best first; a pull tries them in
 // turn. Those of Docker Hub's old key "index.docker.io" only when nothing else matches. Pure.

@@ -137,6 +137,10 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
                                                          request.image)));
   }
 
+  if (request.find_auths) {
+    const std::vector<v1::AuthConfig> found = co_await request.find_auths();
+    request.auths.insert(request.auths.end(), found.begin(), found.end());
+  }
   std::string repository = name->registry + "/" + name->repository;
   ImageCredentials::Answer credentials = co_await Credentials(request.auths, std::move(repository));
   const std::string key = KeyOf(image, credentials.auths);

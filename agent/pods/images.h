@@ -40,6 +40,8 @@ struct PullRequest {
   std::string policy;  // "Always", "IfNotPresent", "Never"; empty: what API defaulting would choose
   // The pod's own, tried in turn before those of the node's file.
   std::vector<cri::v1::AuthConfig> auths;
+  // Finds more of them, if set; asked only when the image has to be pulled.
+  std::function<Task<std::vector<cri::v1::AuthConfig>>()> find_auths;
   std::string requester;                     // who waits, for people: "ns/pod, container main"
   cri::v1::PodSandboxConfig sandbox_config;  // passed on to the runtime
   int priority = 0;                          // a higher one goes first when pulls wait

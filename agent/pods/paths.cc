@@ -53,9 +53,11 @@ Result<PodPaths> PodPaths::For(const Directories& directories, const corev1::Pod
   return paths;
 }
 
-Result<std::string> PodPaths::EmptyDir(std::string_view volume) const {
+Result<std::string> PodPaths::EmptyDir(std::string_view volume) const { return Volume(kEmptyDirPlugin, volume); }
+
+Result<std::string> PodPaths::Volume(std::string_view plugin, std::string_view volume) const {
   DAEMONSETD_RETURN_IF_ERROR(CheckPathComponent(volume, "volume name"));
-  return fmt::format("{}/{}/{}", volumes_directory(), kEmptyDirPlugin, volume);
+  return fmt::format("{}/{}/{}", volumes_directory(), plugin, volume);
 }
 
 Result<std::string> PodPaths::SubPath(std::string_view volume, std::string_view container, std::size_t index) const {

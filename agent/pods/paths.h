@@ -5,6 +5,7 @@
 //     pods/<uid>/
 //       etc-hosts                                       mounted at /etc/hosts
 //       volumes/kubernetes.io~empty-dir/<volume>/       emptyDir; a tmpfs mount when its medium is Memory
+//       volumes/<plugin>/<volume>/                      configMap, secret, ... (volumes/object_volumes.h)
 //       volume-subpaths/<volume>/<container>/<index>    subPath of the container's volumeMount of that index, bound
 //       here containers/<container>/<token>                  termination message; the token is the attempt number
 //   <log_root>/                                         /var/log/pods
@@ -51,6 +52,8 @@ class PodPaths {
   std::string etc_hosts() const { return pod_directory_ + "/etc-hosts"; }
 
   Result<std::string> EmptyDir(std::string_view volume) const;
+  // Of another kind of volume, by its plugin's directory: "kubernetes.io~configmap".
+  Result<std::string> Volume(std::string_view plugin, std::string_view volume) const;
   Result<std::string> SubPath(std::string_view volume, std::string_view container, std::size_t index) const;
   Result<std::string> ContainerDirectory(std::string_view container) const;
   Result<std::string> TerminationLog(std::string_view container, std::string_view token) const;

@@ -1,6 +1,7 @@
 #include "agent/pods/pod_events.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace daemonsetd::pods {
 namespace {
@@ -59,6 +60,26 @@ void PodEvents::DnsConfigForming(const std::string& message) {
 
 void PodEvents::InvalidAnnotation(const std::string& message) {
   log_.Record(ReferenceTo(pod_), EventType::kWarning, "InvalidAnnotation", message);
+}
+
+void PodEvents::InvalidEnvironment(const std::string& message) {
+  log_.Record(ReferenceTo(pod_), EventType::kWarning, "InvalidEnvironmentVariableNames", message);
+}
+
+void PodEvents::PullSecretsMissing(const std::vector<std::string>& names) {
+  log_.Record(
+      ReferenceTo(pod_), EventType::kWarning, "FailedToRetrieveImagePullSecret",
+      fmt::format("Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+                  fmt::join(names, ", ")));
+}
+
+void PodEvents::MountFailed(const std::string& message) {
+  log_.Record(ReferenceTo(pod_), EventType::kWarning, "FailedMount", message);
+}
+
+void PodEvents::CachedObjects(WallTime since) {
+  log_.Record(ReferenceTo(pod_), EventType::kNormal, "CachedObjects",
+              "The API server cannot be reached; ConfigMaps and Secrets of this pod are as of " + FormatRfc3339(since));
 }
 
 void PodEvents::Failed(const decide::Action& action, const std::string& reason, const Error& error) {

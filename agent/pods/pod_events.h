@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agent/base/error.h"
+#include "agent/base/time_point.h"
 #include "agent/decide/pod_plan.h"
 #include "agent/pods/event_log.h"
 #include "agent/pods/images.h"
@@ -28,6 +30,14 @@ class PodEvents {
   void DnsConfigForming(const std::string& message);
   // An annotation of ours cannot be read; what holds instead is in the message.
   void InvalidAnnotation(const std::string& message);
+  // Keys of an envFrom that name no variable; `message` says which.
+  void InvalidEnvironment(const std::string& message);
+  // Pull secrets that cannot be read, by name.
+  void PullSecretsMissing(const std::vector<std::string>& names);
+  // A volume of a running pod keeps its old files; `message` says why.
+  void MountFailed(const std::string& message);
+  // The API server cannot be reached; the pod's ConfigMaps and Secrets are as they were then.
+  void CachedObjects(WallTime since);
   // An operation failed with `reason`, Kubernetes' word for it.
   void Failed(const decide::Action& action, const std::string& reason, const Error& error);
 

@@ -22,7 +22,9 @@ namespace {
 constexpr Nanoseconds kPostStartLimit = std::chrono::minutes(10);
 
 Outcome Done() { return {.status = Ok(), .reason = {}}; }
-Outcome Failed(Error error, std::string reason) { return {.status = std::move(error), .reason = std::move(reason)}; }
+Outcome Failed(Error error, std::string reason, bool unknown = false) {
+  return {.status = std::move(error), .reason = std::move(reason), .unknown = unknown};
+}
 
 // Everything a container start needs from the file system, made on a pool thread.
 struct ContainerFiles {
@@ -43,13 +45,14 @@ struct ContainerFiles {
 }  // namespace
 
 PodOperations::PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod,
-                             PodEvents& events, CreatedHandler on_created)
+                             PodEvents& events, CreatedHandler on_created, std::function<void()> on_objects_changed)
     : services_(services),
       identity_(identity),
       pod_(pod),
       on_created_(std::move(on_created)),
       events_(events),
-      stops_(services, pod, events_) {}
+      stops_(services, pod, events_),
+      objects_(services, pod, events_, [this] { return Facts(); }, std::move(on_objects_changed)) {}
 
 Task<Outcome> PodOperations::Execute(decide::Action action) {
   if (std::holds_alternative<decide::SetUpPod>(action)) co_return co_await SetUp();
@@ -73,8 +76,8 @@ Task<Outcome> PodOperations::SetUp() {
   std::function<Status()> make_directories = [paths = *paths] { return MakePodDirectories(paths); };
   const Status made = co_await services_.blocking.Run(std::move(make_directories));
   if (!made) co_return Failed(made.error(), "FailedMount");
-  const Status mounted = co_await services_.volumes.SetUp(pod_);
-  if (!mounted) co_return Failed(mounted.error(), "FailedMount");
+  const ObjectStatus mounted = co_await objects_.SetUpVolumes();
+  if (!mounted.status) co_return Failed(mounted.status.error(), "FailedMount", mounted.unknown);
   co_return Done();
 }
 
@@ -152,8 +155,9 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   const Status made = co_await services_.blocking.Run(std::move(make_files));
   if (!made) co_return Failed(made.error(), "CreateContainerConfigError");
 
-  auto process = MakeProcess(pod_, *spec, facts);
-  if (!process) co_return Failed(process.error(), "CreateContainerConfigError");
+  bool unknown = false;
+  auto process = co_await MakeEnvironment(*spec, &unknown);
+  if (!process) co_return Failed(process.error(), "CreateContainerConfigError", unknown);
   MountInputs mount_inputs;
   mount_inputs.images = volume_images_;
   mount_inputs.token = std::to_string(attempt);
@@ -288,6 +292,7 @@ Task<Outcome> PodOperations::Remove(decide::RemoveSandbox action) {
 }
 
 Task<Outcome> PodOperations::TearDown() {
+  co_await objects_.Close();
   const Status unmounted = co_await services_.volumes.TearDown(pod_.metadata().uid());
   if (!unmounted) co_return Failed(unmounted.error(), "FailedUnmount");
   const auto paths = PodPaths::For(services_.directories, pod_);
@@ -331,16 +336,32 @@ Task<Status> PodOperations::FindRuntime() {
   co_return Ok();
 }
 
+Task<Result<ProcessSpec>> PodOperations::MakeEnvironment(corev1::Container container, bool* unknown) {
+  Result<EnvSources> sources = co_await objects_.SourcesOf(container);
+  if (!sources) {
+    *unknown = IsUnknown(sources.error());
+    co_return sources.error().WithContext("container " + container.name());
+  }
+  Result<ProcessSpec> process = MakeProcess(pod_, container, Facts(), *sources);
+  if (process) {
+    for (const std::string& skipped : process->skipped) events_.InvalidEnvironment(skipped);
+  }
+  co_return process;
+}
+
 Task<PullOutcome> PodOperations::PullImage(std::string image, std::string policy, std::string container,
                                            cri::v1::PodSandboxConfig sandbox) {
   PullRequest pull;
+  pull.find_auths = [this, image] { return objects_.PullCredentials(image); };
   pull.on_pull = [this, container, image] { events_.Pulling(container, image); };
   pull.image = std::move(image);
   pull.policy = std::move(policy);
   pull.priority = pod_.spec().priority();
   pull.requester = RequesterName(pod_, container);
   pull.sandbox_config = std::move(sandbox);
-  co_return co_await services_.images.Ensure(std::move(pull));
+  PullOutcome outcome = co_await services_.images.Ensure(std::move(pull));
+  if (outcome.status) objects_.PullSucceeded();
+  co_return outcome;
 }
 
 Task<PullOutcome> PodOperations::PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox) {

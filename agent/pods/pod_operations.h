@@ -11,6 +11,7 @@
 #include "agent/pods/env.h"
 #include "agent/pods/pod_events.h"
 #include "agent/pods/pod_identity.h"
+#include "agent/pods/pod_objects.h"
 #include "agent/pods/pod_services.h"
 #include "cri/convert.h"
 
@@ -19,6 +20,8 @@ namespace daemonsetd::pods {
 struct Outcome {
   Status status;
   std::string reason;  // Kubernetes' word for the failure: "ErrImagePull", "CreateContainerError", ...
+  // Nobody can say yet what it needs to know: it is tried again, and there is nothing to tell anybody (VO-07).
+  bool unknown = false;
 };
 
 // Told of a container before it is started: what it will owe (a postStart hook) must be known by then.
@@ -27,8 +30,9 @@ using CreatedHandler = std::function<void(const std::string& container, const st
 class PodOperations {
  public:
   // The references must outlive every operation; `pod`'s status is read when its containers' env is made.
+  // `on_objects_changed`: see PodObjects.
   PodOperations(PodServices& services, const PodIdentity& identity, const corev1::Pod& pod, PodEvents& events,
-                CreatedHandler on_created);
+                CreatedHandler on_created, std::function<void()> on_objects_changed);
 
   // Until a CRI call that creates something was sent, cancellation ends the operation; after that it is ignored, so
   // that what was created is known afterwards.
@@ -36,6 +40,10 @@ class PodOperations {
 
   // True when the stop of this container, now in its preStop hook, ends at `kill_at` if that is sooner.
   bool HurryStop(const std::string& container_id, MonoTime kill_at) { return stops_.Hurry(container_id, kill_at); }
+
+  // The volumes' files, the environment's objects. KeepFresh runs beside the operations.
+  PodObjects& objects() { return objects_; }
+  const PodObjects& objects() const { return objects_; }
 
   // Makes or repairs the link of one container's log (log collectors read these).
   Status LinkLog(const cri::v1::ContainerStatus& container);
@@ -58,6 +66,8 @@ class PodOperations {
   // The runtime's handler and the pod's user namespace: what InputsOf needs and only the file system or the
   // configuration knows.
   Task<Status> FindRuntime();
+  // Of a container; `unknown` in the outcome when it is nobody's failure.
+  Task<Result<ProcessSpec>> MakeEnvironment(corev1::Container container, bool* unknown);
   Task<PullOutcome> PullImage(std::string image, std::string policy, std::string container,
                               cri::v1::PodSandboxConfig sandbox);
   // Fills volume_images_ for the image volumes that the container mounts.
@@ -73,6 +83,7 @@ class PodOperations {
   CreatedHandler on_created_;
   PodEvents& events_;
   ContainerStops stops_;
+  PodObjects objects_;
   std::string runtime_handler_;                              // FindRuntime's
   std::optional<cri::IdRange> user_namespace_;               // FindRuntime's
   std::map<std::string, cri::v1::ImageSpec> volume_images_;  // PullVolumes', by volume name

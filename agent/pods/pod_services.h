@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "agent/pods/event_log.h"
 #include "agent/pods/images.h"
 #include "agent/pods/network_gate.h"
+#include "agent/pods/no_objects.h"
 #include "agent/pods/paths.h"
 #include "agent/pods/records.h"
 #include "agent/pods/runtime_view.h"
@@ -62,6 +64,8 @@ struct PodServices {
   std::function<std::vector<std::string>()> host_ips;
   // What the runtime said when it connected; nothing is known to work before.
   std::function<cri::RuntimeFeatures()> features = [] { return cri::RuntimeFeatures(); };
+  // What pods name in the API server. Never null.
+  std::shared_ptr<ObjectSource> objects = std::make_shared<NoObjects>();
 };
 
 }  // namespace daemonsetd::pods

@@ -13,6 +13,8 @@
 namespace daemonsetd::pods {
 namespace {
 
+constexpr std::string_view kStartKey = "start ";  // of decide::OperationKey, before the container's name
+
 std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() + "/" + pod.metadata().name(); }
 
 bool IsStart(const decide::Action& action) {
@@ -36,8 +38,10 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
       pod_(std::move(pod)),
       on_change_(std::move(on_change)),
       events_(services.events, pod_),
-      operations_(services, identity_, pod_, events_,
-                  [this](const std::string& container, const std::string& id) { Created(container, id); }),
+      operations_(
+          services, identity_, pod_, events_,
+          [this](const std::string& container, const std::string& id) { Created(container, id); },
+          [this] { ObjectsChanged(); }),
       probes_(services, pod_, memory_, [this] { wake_.Notify(); }),
       wake_(services.executor),
       starts_(services.executor),
@@ -56,6 +60,7 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
 }
 
 Task<void> PodWorker::Run() {
+  others_.Spawn("fresh volumes of " + NameOf(pod_), operations_.objects().KeepFresh());
   std::exception_ptr stopped;
   try {
     while (!finished_) {
@@ -106,8 +111,8 @@ void PodWorker::Terminate(Seconds grace, std::string reason) {
 
 std::string PodWorker::waiting_for() const {
   for (const auto& [key, operation] : memory_.in_flight) {
-    if (!key.starts_with("start ")) continue;
-    const std::string container = key.substr(std::string_view("start ").size());
+    if (!key.starts_with(kStartKey)) continue;
+    const std::string container = key.substr(kStartKey.size());
     if (const auto pull = services_.images.WaitingFor(RequesterName(pod_, container))) {
       return "container " + container + ": " + Describe(*pull, services_.timeline.Read());
     }
@@ -124,6 +129,7 @@ void PodWorker::Update(const corev1::Pod& pod, std::string template_hash) {
   *pod_.mutable_spec() = pod.spec();
   *pod_.mutable_metadata()->mutable_labels() = pod.metadata().labels();
   identity_.template_hash = std::move(template_hash);
+  operations_.objects().PodChanged();
   wake_.Notify();
 }
 
@@ -153,8 +159,19 @@ void PodWorker::Launch(decide::Action action) {
 }
 
 Task<void> PodWorker::Perform(decide::Action action, std::string key, int generation) {
+  const std::uint64_t changes = operations_.objects().changes();
   const Outcome outcome = co_await operations_.Execute(action);
   Ended(action, key, generation, outcome);
+  // It may have failed for want of what has come meanwhile.
+  if (!outcome.status && operations_.objects().changes() != changes) ObjectsChanged();
+}
+
+// What waits after a failure, and could have failed for want of an object, is tried at once.
+void PodWorker::ObjectsChanged() {
+  std::erase_if(memory_.failures, [](const auto& failure) {
+    return failure.first == decide::OperationKey(decide::SetUpPod{}) || failure.first.starts_with(kStartKey);
+  });
+  wake_.Notify();
 }
 
 void PodWorker::Ended(const decide::Action& action, const std::string& key, int generation, const Outcome& outcome) {
@@ -178,7 +195,7 @@ void PodWorker::Ended(const decide::Action& action, const std::string& key, int 
   const Error error = outcome.status.error();
   if (error.kind() == ErrorKind::kCancelled && intent_.terminate) return;
   memory_.failures.try_emplace(key, decide::kOperationBackoff).first->second.Fail(now);
-  events_.Failed(action, outcome.reason, error);
+  if (!outcome.unknown) events_.Failed(action, outcome.reason, error);
   log::Warning("operation failed; trying again after a back-off",
                {{"pod", NameOf(pod_)},
                 {"operation", decide::ToString(action)},

@@ -44,12 +44,15 @@ class PodWorker {
   bool terminating() const { return intent_.terminate; }
   bool terminal() const { return !memory_.terminal_phase.empty(); }
   bool finished() const { return finished_; }
+  // How old the objects are that it was started with; unset when they are the API server's present ones (VO-10).
+  std::optional<WallTime> objects_cached_since() const { return operations_.objects().cached_since(); }
 
  private:
   void Launch(decide::Action action);
   Task<void> Perform(decide::Action action, std::string key, int generation);
   void Ended(const decide::Action& action, const std::string& key, int generation, const Outcome& outcome);
   void Created(const std::string& container, const std::string& container_id);
+  void ObjectsChanged();
   void HookEnded(const decide::RunPostStart& hook, const Outcome& outcome);
   void ReadLastWords(const decide::ObservedPod& observed);
   Task<void> ReadLastWord(cri::v1::ContainerStatus status);

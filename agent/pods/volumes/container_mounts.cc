@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/pods/volumes/object_volumes.h"
 #include "agent/pods/volumes/sub_path.h"
 #include "agent/pods/volumes/unsupported.h"
 
@@ -25,6 +26,7 @@ const corev1::Volume* FindVolume(const corev1::PodSpec& spec, const std::string&
 Result<std::string> VolumePath(const PodPaths& paths, const corev1::Volume& volume) {
   if (volume.volumesource().has_hostpath()) return volume.volumesource().hostpath().path();
   if (volume.volumesource().has_emptydir()) return paths.EmptyDir(volume.name());
+  if (const auto kind = FindObjectVolume(volume.volumesource())) return paths.Volume(kind->plugin, volume.name());
   return UnsupportedVolume(volume);
 }
 
@@ -63,7 +65,7 @@ Status SetRecursiveReadOnly(const corev1::VolumeMount& from, bool available, v1:
   return Ok();
 }
 
-// The agent alone fills these, so a name that is missing there is not made.
+// The agent alone fills the others, so containers see them read-only and a name that is missing there is not made.
 bool IsWritable(const corev1::VolumeSource& source) { return source.has_hostpath() || source.has_emptydir(); }
 
 // Binds the part of the volume to a path of the pod's own, and answers that path.
@@ -121,8 +123,8 @@ Result<v1::Mount> ToMount(const PodPaths& paths, const corev1::Pod& pod, const c
   v1::Mount mount;
   mount.set_host_path(*host_path);
   mount.set_container_path(ContainerPath(from));
-  mount.set_readonly(from.readonly());
-  mount.set_selinux_relabel(volume->volumesource().has_emptydir());  // the node's own files keep their labels
+  mount.set_readonly(from.readonly() || !IsWritable(volume->volumesource()));
+  mount.set_selinux_relabel(!volume->volumesource().has_hostpath());  // the node's own files keep their labels
   for (const std::string& option : from.bindmountoptions()) mount.add_mount_options(option);
   DAEMONSETD_RETURN_IF_ERROR(SetPropagation(from, mount));
   DAEMONSETD_RETURN_IF_ERROR(SetRecursiveReadOnly(from, inputs.recursive_read_only, mount));

@@ -1,6 +1,5 @@
 #include "agent/pods/volumes/empty_dir.h"
 
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,14 +7,13 @@
 #include <cerrno>
 #include <set>
 #include <string_view>
-#include <vector>
 
 #include <fmt/format.h>
 
 #include "agent/decide/resources.h"
 #include "agent/model/quantity.h"
 #include "agent/pods/files.h"
-#include "agent/pods/volumes/mount_table.h"
+#include "agent/pods/volumes/memory_medium.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -30,21 +28,6 @@ bool EveryContainerHasMemoryLimit(const corev1::PodSpec& spec) {
   return std::all_of(spec.containers().begin(), spec.containers().end(), [](const corev1::Container& container) {
     return container.resources().limits().contains("memory");
   });
-}
-
-// Unless it is mounted already. Options are the file system's own.
-Status MountOnce(const std::string& path, const char* file_system, const std::string& options) {
-  const Result<std::string> real = RealPath(path);
-  if (!real) return real.error();
-  const Result<std::vector<MountEntry>> mounts = MountsBeneath(*real);
-  if (!mounts) return mounts.error();
-  for (const MountEntry& mount : *mounts) {
-    if (mount.path == *real && mount.file_system == file_system) return Ok();
-  }
-  if (::mount(file_system, path.c_str(), file_system, MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
-    return SystemError(fmt::format("mount {} ({}) at {}", file_system, options, path), errno);
-  }
-  return Ok();
 }
 
 Status MountMedium(const corev1::PodSpec& spec, const corev1::EmptyDirVolumeSource& source, const std::string& path) {

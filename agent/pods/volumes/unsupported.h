@@ -1,4 +1,4 @@
-// The kinds of volume that this agent cannot set up, and what each waits for.
+// The kinds of volume that this agent cannot set up.
 #pragma once
 
 #include "agent/base/error.h"
@@ -6,8 +6,8 @@
 
 namespace daemonsetd::pods {
 
-// For a volume that is neither hostPath nor emptyDir. kAbsent: needs an object that only an API server has;
-// kUnsupported: not supported yet. The message names the kind and, where it has one, the object.
+// For a volume of a kind that this agent cannot set up: kUnsupported, kInvalid when it names no source. The message
+// names the kind and, where it has one, the object.
 Error UnsupportedVolume(const corev1::Volume& volume);
 
 }  // namespace daemonsetd::pods

@@ -17,6 +17,7 @@
 #include "agent/pods/volumes/empty_dir.h"
 #include "agent/pods/volumes/host_path.h"
 #include "agent/pods/volumes/mount_table.h"
+#include "agent/pods/volumes/object_volumes.h"
 #include "agent/pods/volumes/remove_tree.h"
 #include "agent/pods/volumes/sub_path.h"
 #include "agent/pods/volumes/unsupported.h"
@@ -24,17 +25,8 @@
 namespace daemonsetd::pods {
 namespace {
 
-std::set<std::string> MountedVolumes(const corev1::PodSpec& spec) {
-  std::set<std::string> names;
-  for (const auto* containers : {&spec.containers(), &spec.initcontainers()}) {
-    for (const corev1::Container& container : *containers) {
-      for (const corev1::VolumeMount& mount : container.volumemounts()) names.insert(mount.name());
-    }
-  }
-  return names;
-}
-
-Status SetUpOne(const PodPaths& paths, const corev1::Pod& pod, const corev1::Volume& volume) {
+Status SetUpOne(const PodPaths& paths, const corev1::Pod& pod, const corev1::Volume& volume,
+                const ObjectFiles& objects) {
   const corev1::VolumeSource& source = volume.volumesource();
   if (source.has_hostpath()) return PrepareHostPath(source.hostpath());
   if (source.has_image()) return Ok();  // the runtime mounts it
@@ -43,11 +35,24 @@ Status SetUpOne(const PodPaths& paths, const corev1::Pod& pod, const corev1::Vol
     if (!path) return path.error();
     return PrepareEmptyDir(pod.spec(), source.emptydir(), *path);
   }
+  if (FindObjectVolume(source)) {
+    const auto files = objects.volumes.find(volume.name());
+    return SetUpObjectVolume(paths, volume, files == objects.volumes.end() ? nullptr : &files->second, objects.now);
+  }
   return UnsupportedVolume(volume);
 }
 
+// Where the files of this volume are; unset when it is not made of objects or not set up.
+std::optional<std::string> PathWithFiles(const PodPaths& paths, const corev1::Volume& volume) {
+  const std::optional<ObjectVolume> kind = FindObjectVolume(volume.volumesource());
+  if (!kind) return std::nullopt;
+  const Result<std::string> path = paths.Volume(kind->plugin, volume.name());
+  if (!path || !HasFiles(*path)) return std::nullopt;
+  return *path;
+}
+
 enum class MountKind {
-  kMedium,          // of an emptyDir: Memory or HugePages
+  kMedium,          // of an emptyDir (Memory or HugePages) or of a volume made of secrets
   kSubPath,         // bound by BindSubPath
   kBeneathSubPath,  // came along from the volume; goes with its subPath
   kForeign,
@@ -65,9 +70,12 @@ MountKind KindOf(const MountEntry& mount, const std::string& pod_directory) {
   const auto sub_path = DepthBeneath(mount.path, fmt::format("{}/{}/", pod_directory, kSubPaths));
   if (sub_path == kSubPathDepth) return MountKind::kSubPath;
   if (sub_path && *sub_path > kSubPathDepth) return MountKind::kBeneathSubPath;
-  const auto empty_dir = DepthBeneath(mount.path, fmt::format("{}/volumes/{}/", pod_directory, kEmptyDirPlugin));
   const bool is_medium = mount.file_system == "tmpfs" || mount.file_system == "hugetlbfs";
-  return is_medium && empty_dir == 0 ? MountKind::kMedium : MountKind::kForeign;
+  for (const std::string_view plugin : {kEmptyDirPlugin, kSecretPlugin, kProjectedPlugin}) {
+    const auto volume = DepthBeneath(mount.path, fmt::format("{}/volumes/{}/", pod_directory, plugin));
+    if (is_medium && volume == 0) return MountKind::kMedium;
+  }
+  return MountKind::kForeign;
 }
 
 Status Unmount(const MountEntry& mount, MountKind kind) {
@@ -82,17 +90,50 @@ Status Unmount(const MountEntry& mount, MountKind kind) {
 
 }  // namespace
 
-Status SetUpVolumes(const Directories& directories, const corev1::Pod& pod) {
+std::set<std::string> MountedVolumes(const corev1::PodSpec& spec) {
+  std::set<std::string> names;
+  for (const auto* containers : {&spec.containers(), &spec.initcontainers()}) {
+    for (const corev1::Container& container : *containers) {
+      for (const corev1::VolumeMount& mount : container.volumemounts()) names.insert(mount.name());
+    }
+  }
+  return names;
+}
+
+Status SetUpVolumes(const Directories& directories, const corev1::Pod& pod, const ObjectFiles& objects) {
   const Result<PodPaths> paths = PodPaths::For(directories, pod);
   if (!paths) return paths.error();
   const std::set<std::string> wanted = MountedVolumes(pod.spec());
   for (const corev1::Volume& volume : pod.spec().volumes()) {
     if (!wanted.contains(volume.name())) continue;
-    if (const Status status = SetUpOne(*paths, pod, volume); !status) {
+    if (const Status status = SetUpOne(*paths, pod, volume, objects); !status) {
       return status.error().WithContext(fmt::format("volume {}", volume.name()));
     }
   }
   return Ok();
+}
+
+Status RefreshVolumes(const Directories& directories, const corev1::Pod& pod, const ObjectFiles& objects) {
+  const Result<PodPaths> paths = PodPaths::For(directories, pod);
+  if (!paths) return paths.error();
+  Status first = Ok();
+  for (const corev1::Volume& volume : pod.spec().volumes()) {
+    const auto files = objects.volumes.find(volume.name());
+    if (files == objects.volumes.end()) continue;
+    const std::optional<std::string> path = PathWithFiles(*paths, volume);
+    if (!path) continue;
+    const Result<bool> updated = UpdateFiles(*path, files->second, objects.now);
+    if (!updated && first) first = updated.error().WithContext(fmt::format("volume {}", volume.name()));
+  }
+  return first;
+}
+
+bool VolumeHasFiles(const Directories& directories, const corev1::Pod& pod, const std::string& volume) {
+  const Result<PodPaths> paths = PodPaths::For(directories, pod);
+  if (!paths) return false;
+  return std::any_of(pod.spec().volumes().begin(), pod.spec().volumes().end(), [&](const corev1::Volume& candidate) {
+    return candidate.name() == volume && PathWithFiles(*paths, candidate).has_value();
+  });
 }
 
 Status TearDownVolumes(const Directories& directories, const std::string& pod_uid) {
@@ -125,10 +166,33 @@ Status TearDownVolumes(const Directories& directories, const std::string& pod_ui
 Volumes::Volumes(Directories directories, async::BlockingPool& pool)
     : directories_(std::move(directories)), pool_(pool) {}
 
-Task<Status> Volumes::SetUp(corev1::Pod pod) {
+Task<Status> Volumes::SetUp(corev1::Pod pod, ObjectFiles objects) {
   const auto shared = std::make_shared<const corev1::Pod>(std::move(pod));
-  std::function<Status()> work = [directories = directories_, shared] { return SetUpVolumes(directories, *shared); };
+  const auto files = std::make_shared<const ObjectFiles>(std::move(objects));
+  std::function<Status()> work = [directories = directories_, shared, files] {
+    return SetUpVolumes(directories, *shared, *files);
+  };
   co_return co_await pool_.Run(std::move(work));
+}
+
+Task<Status> Volumes::Refresh(corev1::Pod pod, ObjectFiles objects) {
+  const auto shared = std::make_shared<const corev1::Pod>(std::move(pod));
+  const auto files = std::make_shared<const ObjectFiles>(std::move(objects));
+  std::function<Status()> work = [directories = directories_, shared, files] {
+    return RefreshVolumes(directories, *shared, *files);
+  };
+  co_return co_await pool_.Run(std::move(work));
+}
+
+Task<bool> Volumes::HasFiles(corev1::Pod pod, std::string volume) {
+  const auto shared = std::make_shared<const corev1::Pod>(std::move(pod));
+  const auto has = std::make_shared<bool>(false);
+  std::function<Status()> work = [directories = directories_, shared, volume = std::move(volume), has] {
+    *has = VolumeHasFiles(directories, *shared, volume);
+    return Ok();
+  };
+  const Status done = co_await pool_.Run(std::move(work));
+  co_return done && *has;
 }
 
 Task<Status> Volumes::TearDown(std::string pod_uid) {

@@ -28,6 +28,7 @@ class ContainerMountsTest : public TemporaryTree {
                              Path("host") + R"(" } } } volumes { name: "tmp" volumeSource { emptyDir { } } }
         volumes { name: "models" volumeSource { image { reference: "example.org/models:1" } } }
         volumes { name: "secret" volumeSource { secret { secretName: "s" } } }
+        volumes { name: "claim" volumeSource { persistentVolumeClaim { claimName: "c" } } }
         containers { name: "main" )" +
                              container + " } }";
     if (!google::protobuf::TextFormat::ParseFromString(text, &pod)) throw std::runtime_error("the test's pod is wrong");
@@ -89,10 +90,18 @@ TEST_F(ContainerMountsTest, LeaveImageVolumesToTheRuntime) {
   EXPECT_TRUE(mounts->front().readonly());
 }
 
+TEST_F(ContainerMountsTest, ShowWhatTheAgentFillsReadOnly) {
+  const auto mounts = Mounts(R"(volumeMounts { name: "secret" mountPath: "/x" })");
+  ASSERT_TRUE(mounts) << mounts.error().message();
+  EXPECT_EQ(mounts->front().host_path(), Path("kubelet/pods/uid-1/volumes/kubernetes.io~secret/secret"));
+  EXPECT_TRUE(mounts->front().readonly());
+  EXPECT_TRUE(mounts->front().selinux_relabel());
+}
+
 TEST_F(ContainerMountsTest, NameTheMountThatFails) {
   EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "absent" mountPath: "/x" })"),
               HasSubstr("container main: volumeMount absent at /x"));
-  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "secret" mountPath: "/x" })"), HasSubstr("needs Secret s"));
+  EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "claim" mountPath: "/x" })"), HasSubstr("PersistentVolumeClaim c"));
   EXPECT_THAT(ErrorOf(R"(volumeMounts { name: "host" mountPath: "/x" mountPropagation: "Sideways" })"),
               HasSubstr("Sideways is unknown"));
   EXPECT_THAT(ErrorOf(R"(volumeDevices { name: "d" devicePath: "/dev/x" })"), HasSubstr("volumeDevices"));

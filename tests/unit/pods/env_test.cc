@@ -6,6 +6,9 @@
 
 #include <stdexcept>
 
+#include "agent/pods/no_objects.h"
+#include "tests/support/loop.h"
+
 namespace daemonsetd::pods {
 namespace {
 
@@ -36,7 +39,33 @@ class EnvTest : public ::testing::Test {
     if (!google::protobuf::TextFormat::ParseFromString("name: \"main\" " + container, &target)) {
       throw std::runtime_error("the test's container is wrong");
     }
-    return MakeProcess(pod_, target, facts_);
+    return MakeProcess(pod_, target, facts_, sources_);
+  }
+  // As where no API server is.
+  Result<ProcessSpec> MakeWithoutServer(const std::string& container) {
+    corev1::Container target;
+    if (!google::protobuf::TextFormat::ParseFromString("name: \"main\" " + container, &target)) {
+      throw std::runtime_error("the test's container is wrong");
+    }
+    ObjectNames names;
+    AddNames(target, names);
+    testing::TestLoop loop;
+    sources_.objects = loop.Run(Fetch(std::make_shared<NoObjects>(), "kube-system", names, Seconds(1)));
+    return MakeProcess(pod_, target, facts_, sources_);
+  }
+  void AddConfigMap(const std::string& name, const std::map<std::string, std::string>& data) {
+    corev1::ConfigMap object;
+    for (const auto& [key, value] : data) (*object.mutable_data())[key] = value;
+    sources_.objects.config_maps.emplace(name, std::make_shared<const corev1::ConfigMap>(object));
+  }
+  void AddSecret(const std::string& name, const std::map<std::string, std::string>& data) {
+    corev1::Secret object;
+    for (const auto& [key, value] : data) (*object.mutable_data())[key] = value;
+    sources_.objects.secrets.emplace(name, std::make_shared<const corev1::Secret>(object));
+  }
+  std::string ErrorOf(const std::string& container) {
+    const Result<ProcessSpec> process = Make(container);
+    return process ? "" : process.error().message();
   }
   std::string Resource(const std::string& container, const std::string& selector) {
     corev1::Container target;
@@ -55,6 +84,7 @@ class EnvTest : public ::testing::Test {
 
   corev1::Pod pod_;
   PodFacts facts_;
+  EnvSources sources_;
 };
 
 TEST_F(EnvTest, ExpandsAgainstEarlierVariablesOnly) {
@@ -116,7 +146,7 @@ TEST_F(EnvTest, RoundsResourcesUpAndDefaultsLimitsToTheNodes) {
 }
 
 TEST_F(EnvTest, NamesTheObjectThatNeedsAnApiServer) {
-  const Result<ProcessSpec> process = Make(R"(env { name: "A" value: "hidden" } env { name: "P" valueFrom {
+  const Result<ProcessSpec> process = MakeWithoutServer(R"(env { name: "A" value: "hidden" } env { name: "P" valueFrom {
       secretKeyRef { localObjectReference { name: "db" } key: "k" } } })");
   ASSERT_FALSE(process);
   EXPECT_EQ(process.error().kind(), ErrorKind::kAbsent);
@@ -125,19 +155,96 @@ TEST_F(EnvTest, NamesTheObjectThatNeedsAnApiServer) {
 }
 
 TEST_F(EnvTest, EnvFromNeedsAnApiServerToo) {
-  const Result<ProcessSpec> process = Make(R"(envFrom { configMapRef { localObjectReference { name: "settings" } } })");
+  const Result<ProcessSpec> process =
+      MakeWithoutServer(R"(envFrom { configMapRef { localObjectReference { name: "settings" } } })");
   ASSERT_FALSE(process);
   EXPECT_EQ(process.error().kind(), ErrorKind::kAbsent);
   EXPECT_THAT(process.error().message(), HasSubstr("ConfigMap settings"));
 }
 
 TEST_F(EnvTest, LeavesOptionalSourcesOut) {
-  const Result<ProcessSpec> process = Make(R"(
+  const Result<ProcessSpec> process = MakeWithoutServer(R"(
       env { name: "A" valueFrom { configMapKeyRef { localObjectReference { name: "c" } key: "k" optional: true } } }
       env { name: "B" valueFrom { secretKeyRef { localObjectReference { name: "s" } key: "k" optional: true } } }
       envFrom { secretRef { localObjectReference { name: "s" } optional: true } })");
   ASSERT_TRUE(process);
   EXPECT_THAT(process->envs, IsEmpty());
+}
+
+TEST_F(EnvTest, TakesValuesFromKeysOfObjects) {
+  AddConfigMap("settings", {{"level", "debug"}});
+  AddSecret("db", {{"password", "hidden"}});
+  const Result<ProcessSpec> process = Make(R"text(
+      env { name: "LEVEL" valueFrom { configMapKeyRef { localObjectReference { name: "settings" } key: "level" } } }
+      env { name: "PASSWORD" valueFrom { secretKeyRef { localObjectReference { name: "db" } key: "password" } } }
+      env { name: "NONE" valueFrom { configMapKeyRef {
+          localObjectReference { name: "settings" } key: "absent" optional: true } } }
+      env { name: "URL" value: "db:$(PASSWORD)@$(NONE)" })text");
+  ASSERT_TRUE(process);
+  EXPECT_THAT(process->envs, ElementsAre(FieldsAre("LEVEL", "debug"), FieldsAre("PASSWORD", "hidden"),
+                                         FieldsAre("URL", "db:hidden@$(NONE)")));
+}
+
+TEST_F(EnvTest, NamesTheKeyThatIsMissing) {
+  AddConfigMap("settings", {});
+  AddSecret("db", {{"other", "hidden"}});
+  EXPECT_EQ(ErrorOf(R"(env { name: "A" valueFrom { configMapKeyRef {
+                localObjectReference { name: "settings" } key: "k" } } })"),
+            "container main: env A: couldn't find key k in ConfigMap kube-system/settings");
+  EXPECT_EQ(ErrorOf(R"(env { name: "A" valueFrom { secretKeyRef { localObjectReference { name: "db" } key: "k" } } })"),
+            "container main: env A: couldn't find key k in Secret kube-system/db");
+}
+
+TEST_F(EnvTest, TakesEveryKeyOfAnObjectAndLetsEnvOverrideThem) {
+  AddConfigMap("settings", {{"A", "1"}, {"B", "2"}});
+  AddSecret("db", {{"B", "3"}, {"C", "4"}});
+  const Result<ProcessSpec> process = Make(R"text(
+      envFrom { configMapRef { localObjectReference { name: "settings" } } }
+      envFrom { prefix: "DB_" secretRef { localObjectReference { name: "db" } } }
+      envFrom { secretRef { localObjectReference { name: "db" } } }
+      env { name: "A" value: "own $(DB_C)" })text");
+  ASSERT_TRUE(process);
+  EXPECT_THAT(process->envs, ElementsAre(FieldsAre("A", "own 4"), FieldsAre("B", "3"), FieldsAre("DB_B", "3"),
+                                         FieldsAre("DB_C", "4"), FieldsAre("C", "4")));
+  EXPECT_THAT(process->skipped, IsEmpty());
+}
+
+TEST_F(EnvTest, SkipsKeysThatNameNoVariableAndSaysWhich) {
+  AddConfigMap("settings", {{"good", "1"}, {"a=b", "2"}, {"line\n", "3"}});
+  const Result<ProcessSpec> process = Make(R"(envFrom { configMapRef { localObjectReference { name: "settings" } } })");
+  ASSERT_TRUE(process);
+  EXPECT_THAT(process->envs, ElementsAre(FieldsAre("good", "1")));
+  EXPECT_THAT(process->skipped, ElementsAre("Keys [a=b, line\n] from the EnvFrom configMap kube-system/settings were "
+                                            "skipped since they are considered invalid environment variable names."));
+}
+
+TEST_F(EnvTest, RefusesWhatNoVariableCanHoldWithoutTellingIt) {
+  AddSecret("db", {{"zero", std::string("hid\0den", 7)}, {"binary", "hid\xff"}});
+  for (const char* key : {"zero", "binary"}) {
+    const std::string error = ErrorOf(R"(env { name: "A" valueFrom { secretKeyRef {
+        localObjectReference { name: "db" } key: ")" +
+                                      std::string(key) + "\" } } }");
+    EXPECT_THAT(error, HasSubstr("key " + std::string(key) + " of Secret db is not UTF-8 text"));
+    EXPECT_THAT(error, Not(HasSubstr("hid")));
+  }
+  EXPECT_THAT(ErrorOf(R"(envFrom { secretRef { localObjectReference { name: "db" } } })"), HasSubstr("is not UTF-8"));
+}
+
+TEST_F(EnvTest, TellsOfServicesWithoutHidingWhatTheContainerSays) {
+  corev1::Service service;
+  service.mutable_metadata()->set_name("kubernetes");
+  service.mutable_spec()->set_clusterip("10.96.0.1");
+  service.mutable_spec()->add_ports()->set_port(443);
+  sources_.services = {service};
+  const Result<ProcessSpec> process = Make(R"text(
+      env { name: "API" value: "https://$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)" }
+      env { name: "KUBERNETES_SERVICE_HOST" value: "api.example" } args: "--server=$(KUBERNETES_SERVICE_HOST)")text");
+  ASSERT_TRUE(process);
+  ASSERT_GE(process->envs.size(), 4u);
+  EXPECT_THAT(process->envs[0], FieldsAre("API", "https://10.96.0.1:443"));
+  EXPECT_THAT(process->envs[1], FieldsAre("KUBERNETES_SERVICE_HOST", "api.example"));
+  EXPECT_THAT(process->envs[2], FieldsAre("KUBERNETES_PORT", "tcp://10.96.0.1:443"));
+  EXPECT_THAT(process->args, ElementsAre("--server=api.example"));
 }
 
 TEST_F(EnvTest, ExpandsASubPathOnlyWhenEveryVariableIsSet) {

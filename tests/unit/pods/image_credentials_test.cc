@@ -89,6 +89,37 @@ TEST(ImageCredentials, SayWhatIsWrongWithoutTellingTheContent) {
               HasSubstr("auths[a.io]: auth must be the base64 text"));
 }
 
+corev1::Secret PullSecret(const std::string& type, const std::string& key, const std::string& data) {
+  corev1::Secret secret;
+  secret.set_type(type);
+  (*secret.mutable_data())[key] = data;
+  return secret;
+}
+
+TEST(PullSecrets, AreReadInBothForms) {
+  const auto now = ReadPullSecret(PullSecret("kubernetes.io/dockerconfigjson", ".dockerconfigjson", Auths({"a.io"})));
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->at(0).host, "a.io");
+  const auto old = ReadPullSecret(
+      PullSecret("kubernetes.io/dockercfg", ".dockercfg", R"({"b.io": {"username": "u", "password": "p"}})"));
+  ASSERT_TRUE(old);
+  EXPECT_EQ(old->at(0).host, "b.io");
+  EXPECT_EQ(old->at(0).auth.username(), "u");
+  EXPECT_THAT(*ReadPullSecret(PullSecret("Opaque", ".dockerconfigjson", Auths({"a.io"}))), IsEmpty());
+}
+
+TEST(PullSecrets, SayWhatIsWrongWithoutTellingTheContent) {
+  for (const auto& secret : {PullSecret("kubernetes.io/dockerconfigjson", ".dockerconfigjson", "SECRET"),
+                             PullSecret("kubernetes.io/dockerconfigjson", "SECRET", "SECRET"),
+                             PullSecret("kubernetes.io/dockercfg", ".dockercfg", "[\"SECRET\"]"),
+                             PullSecret("kubernetes.io/dockercfg", ".dockercfg", R"({"a.io": {"auth": "SECRET!"}})")}) {
+    const auto credentials = ReadPullSecret(secret);
+    ASSERT_FALSE(credentials);
+    EXPECT_THAT(credentials.error().message(), HasSubstr("key .docker"));
+    EXPECT_THAT(credentials.error().message(), Not(HasSubstr("SECRET")));
+  }
+}
+
 class ImageCredentialsFile : public TemporaryTree {
  protected:
   ImageCredentials::Answer Find(const std::string& repository) {

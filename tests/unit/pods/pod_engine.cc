@@ -45,6 +45,7 @@ PodEngineTest::~PodEngineTest() { Stop(); }
 
 void PodEngineTest::Start() {
   engine = std::make_unique<PodEngine>(loop, runtime, records, directories());
+  if (objects) engine->services.objects = objects;
   view = loop.Start(engine->view.Run());
   supervisor = loop.Start(engine->supervisor.Run());
   Apply();

@@ -56,6 +56,7 @@ class PodEngineTest : public TemporaryTree {
   testing::TestLoop loop;
   testing::FakeRuntime runtime;
   testing::MemoryRecords records;
+  std::shared_ptr<ObjectSource> objects;  // null: no API server
   std::vector<DaemonSetSource> daemon_sets;
   std::unique_ptr<PodEngine> engine;
   std::shared_ptr<testing::Started<void>> view;
