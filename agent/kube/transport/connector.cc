@@ -1,0 +1,95 @@
+#include "agent/kube/transport/connector.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "agent/kube/transport/within_deadline.h"
+
+#include <boost/asio/ip/tcp.hpp>
+
+namespace daemonsetd::kube {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using Addresses = std::vector<asio::ip::address>;
+constexpr std::size_t kMaximumAddresses = 8;
+
+Result<Addresses> LookUp(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  if (const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); code != 0) {
+    return Error(ErrorKind::kRetry, fmt::format("the name can't be looked up: {}", ::gai_strerror(code)));
+  }
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
+  Addresses addresses;
+  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
+    asio::ip::tcp::endpoint endpoint;
+    if (entry->ai_addrlen > endpoint.capacity()) continue;
+    std::memcpy(endpoint.data(), entry->ai_addr, entry->ai_addrlen);
+    addresses.push_back(endpoint.address());
+  }
+  if (addresses.empty()) return Error(ErrorKind::kRetry, "the name has no address");
+  return addresses;
+}
+
+}  // namespace
+
+Connector::Connector(async::Executor executor, async::Timeline& timeline, async::BlockingPool& pool)
+    : timeline_(timeline), calls_(std::move(executor), pool) {}
+
+Task<Result<Addresses>> Connector::Find(std::string host) {
+  boost::system::error_code not_numeric;
+  if (const auto address = asio::ip::make_address(host, not_numeric); !not_numeric) co_return Addresses{address};
+  std::function<Result<Addresses>()> look_up = [host = std::move(host)] { return LookUp(host); };
+  Result<Addresses> addresses = co_await calls_.Run(std::move(look_up));
+  if (!addresses) co_return addresses;
+  // A server that keeps answering is kept: its neighbour may know less than we have seen.
+  if (last_good_) {
+    const auto good = std::find(addresses->begin(), addresses->end(), *last_good_);
+    if (good != addresses->end()) std::rotate(addresses->begin(), good, good + 1);
+  }
+  if (addresses->size() > kMaximumAddresses) addresses->resize(kMaximumAddresses);
+  co_return addresses;
+}
+
+Task<ConnectionResult> Connector::Connect(std::shared_ptr<const Access> access, MonoTime deadline) {
+  const std::string what = "cannot connect to " + ToString(access->server);
+  const Result<Addresses> addresses = co_await Find(access->server.host);
+  if (!addresses) co_return addresses.error().WithContext(what);
+  const bool named = addresses->front().to_string() != access->server.host;
+  ErrorKind kind = ErrorKind::kRetry;
+  std::string reasons;
+  for (std::size_t i = 0; i < addresses->size(); ++i) {
+    const asio::ip::address& address = (*addresses)[i];
+    Task<ConnectionResult> attempt = ConnectTo(address, access);
+    std::optional<ConnectionResult> connection;
+    if (const auto left = static_cast<int>(addresses->size() - i); left == 1) {
+      connection.emplace(co_await std::move(attempt));
+    } else {
+      const MonoTime now = timeline_.mono();
+      connection = co_await WithinDeadline(&timeline_, now + (deadline - now) / left, std::move(attempt));
+    }
+    if (!connection) connection.emplace(Error(ErrorKind::kRetry, "no answer"));
+    if (*connection) {
+      last_good_ = address;
+      co_return std::move(*connection);
+    }
+    // A server with the wrong certificate weighs more than one that is down: that one may come back by itself.
+    if (connection->error().kind() == ErrorKind::kDenied) kind = ErrorKind::kDenied;
+    if (!reasons.empty()) reasons += "; ";
+    reasons += named ? fmt::format("{}: {}", address.to_string(), connection->error().message())
+                     : connection->error().message();
+  }
+  co_return Error(kind, fmt::format("{}: {}", what, reasons));
+}
+
+}  // namespace daemonsetd::kube

@@ -1,0 +1,34 @@
+// Finds the API server: looks its name up and tries each address. Everything on the loop thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "agent/kube/transport/blocking_calls.h"
+#include "agent/kube/transport/http_connection.h"
+
+namespace daemonsetd::kube {
+
+class Connector {
+ public:
+  Connector(async::Executor executor, async::Timeline& timeline, async::BlockingPool& pool);
+
+  // The address that worked last comes first, then the resolver's order; each gets its share of the time that is left,
+  // and the last one all of it, so the caller watches over the deadline. Errors read "cannot connect to
+  // https://10.0.0.1:6443: connection refused"; kinds as of ConnectTo.
+  Task<ConnectionResult> Connect(std::shared_ptr<const Access> access, MonoTime deadline);
+
+  // Waits for look-ups under way. Required before destruction.
+  Task<void> Close() { return calls_.Close(); }
+
+ private:
+  using Addresses = std::vector<boost::asio::ip::address>;
+  Task<Result<Addresses>> Find(std::string host);
+
+  async::Timeline& timeline_;
+  BlockingCalls calls_;
+  std::optional<boost::asio::ip::address> last_good_;
+};
+
+}  // namespace daemonsetd::kube
