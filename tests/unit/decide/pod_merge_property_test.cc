@@ -17,7 +17,7 @@
 namespace daemonsetd::decide {
 namespace {
 
-constexpr unsigned kSeeds = 150;
+constexpr unsigned kSeeds = 60;
 constexpr int kSteps = 60;
 constexpr int kRoundsToSettle = 15;
 
