@@ -161,6 +161,8 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .host_ips = [this] { return machine_.addresses; },
                 .features = [this] { return features_; }},
       supervisor_(services_, [this] { Changed(); }),
+      sockets_(services_, supervisor_, config_.durations.file_check_frequency,
+               [this] { stale_sockets_.Set(static_cast<double>(sockets_.count())); }),
       manifests_(executor, timeline_, blocking_, SourceOptionsOf(config_), [this] { ManifestsChanged(); }),
       usage_(runtime_, timeline_, kUsageTimeout),
       snapshots_(executor,
@@ -231,6 +233,7 @@ Task<void> Agent::Run() {
   scope_.Spawn("manifests", manifests_.Run());
   scope_.Spawn("checkpoint", store_.Run());
   scope_.Spawn("supervisor", supervisor_.Run());
+  scope_.Spawn("sockets", sockets_.Run());
   scope_.Spawn("local interface", server_.Serve());
   scope_.Spawn("snapshots", TellSubscribers());
   scope_.Spawn("memory", GiveBackMemoryWhenQuiet());
@@ -278,6 +281,7 @@ void Agent::Reload() {
   if (report.NeedsRestart()) facts_.warnings.push_back("the configuration changed in part: " + text);
   log::SetLevel(log::LevelFrom(config_.message.logging().level()));
   manifests_.set_poll_interval(config_.durations.file_check_frequency);
+  sockets_.set_period(config_.durations.file_check_frequency);
   services_.limits.crash_loop = config_.durations.crash_loop_back_off;
   BuildNode();
   supervisor_.NodeChanged();
@@ -320,7 +324,10 @@ void Agent::RuntimeChanged(const std::string& pod_uid) {
   supervisor_.RuntimeChanged(pod_uid);
   if (!pod_uid.empty()) return;
   const bool connected = view_.connected();
-  if (connected != runtime_connected_) facts_.runtime_since = timeline_.Read().wall;
+  if (connected != runtime_connected_) {
+    facts_.runtime_since = timeline_.Read().wall;
+    sockets_.Notify();  // its own socket is the one that pods mount most
+  }
   runtime_connected_ = connected;
   BuildNode();
   runtime_changed_.Notify();

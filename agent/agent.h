@@ -25,6 +25,7 @@
 #include "agent/pods/pod_services.h"
 #include "agent/pods/probes/prober.h"
 #include "agent/pods/runtime_view.h"
+#include "agent/pods/socket_watch.h"
 #include "agent/pods/supervisor.h"
 #include "agent/pods/volumes/volumes.h"
 #include "agent/runtime_metrics.h"
@@ -84,6 +85,10 @@ class Agent {
   async::BlockingPool blocking_;
   local::Registry registry_;
   RuntimeMetrics runtime_metrics_{registry_};
+  local::Gauge& stale_sockets_ =
+      registry_
+          .AddGauges("daemonsetd_stale_socket_mounts", "Sockets of the host, replaced since, that containers hold.")
+          .With({});
   cri::GrpcRuntime runtime_;
   cri::RuntimeFeatures features_;
   bool runtime_connected_ = false;
@@ -101,6 +106,7 @@ class Agent {
   pods::Prober prober_;
   pods::PodServices services_;
   pods::Supervisor supervisor_;
+  pods::SocketWatch sockets_;
   manifests::ManifestSource manifests_;
   UsageMeter usage_;
   local::SnapshotHolder snapshots_;

@@ -68,7 +68,9 @@ constexpr Key kKeys[] = {
      .change = Change::kReloadable,
      .least = "0s",
      .most = "24h",
-     .doc = "How often the directory is looked at although no change was announced (duration; 0s: never)."},
+     .doc = "How often the directory, and sockets of the host that pods mount, are looked at although no change was "
+            "announced "
+            "(duration; 0s: never)."},
     {.path = "runtimeEndpoint",
      .form = Form::kEndpoint,
      .default_text = "unix:///run/containerd/containerd.sock",

@@ -38,9 +38,10 @@ inline constexpr char kOwnerNameAnnotation[] = "daemonsetd.dev/owner-name";
 inline constexpr char kOwnerUidAnnotation[] = "daemonsetd.dev/owner-uid";
 inline constexpr char kSequenceAnnotation[] = "daemonsetd.dev/sequence";
 
-// Ours, written by users on a pod template (crash_loop.h).
+// Ours, written by users on a pod template (crash_loop.h, pods/socket_watch.h).
 inline constexpr char kCrashLoopMaximumAnnotation[] = "daemonsetd.dev/crash-loop-back-off-maximum";
 inline constexpr char kCrashLoopResetAfterAnnotation[] = "daemonsetd.dev/crash-loop-back-off-reset-after";
+inline constexpr char kRestartOnReplacedSocketAnnotation[] = "daemonsetd.dev/restart-on-replaced-socket";  // "true"
 
 inline constexpr char kRevisionHashLabel[] = "controller-revision-hash";
 

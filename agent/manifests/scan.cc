@@ -14,6 +14,7 @@
 
 #include "agent/async/descriptor.h"
 #include "agent/base/digest.h"
+#include "agent/base/utf8.h"
 
 namespace daemonsetd::manifests {
 namespace {
@@ -22,6 +23,9 @@ using async::Descriptor;
 
 constexpr std::size_t kFileLimit = 3 << 20;  // of the decoder, and of etcd's objects with room to spare
 constexpr std::size_t kFilesLimit = 4096;
+
+// A file's name may be anything, what tells of it is UTF-8.
+std::string ShownAs(const std::string& path) { return ValidUtf8(path); }
 
 Stamp StampOf(const struct stat& status) {
   return {.device = status.st_dev,
@@ -128,7 +132,7 @@ class Scanner {
     const auto known = request_.known.find(name);
     read.same_text =
         known != request_.known.end() && known->second.readable && known->second.text_hash == read.known.text_hash;
-    if (!read.same_text) read.objects = ReadManifest(path, *text, request_.node_name);
+    if (!read.same_text) read.objects = ReadManifest(ShownAs(path), *text, request_.node_name);
     result_.read.push_back(std::move(read));
   }
 
@@ -136,7 +140,7 @@ class Scanner {
     const auto known = request_.known.find(name);
     if (known != request_.known.end() && known->second.stamp == stamp && !known->second.readable) return;
     ReadFile read{.name = name, .known = {.stamp = stamp, .readable = false}};
-    read.objects.errors.push_back({.file = path, .message = error.message()});
+    read.objects.errors.push_back({.file = ShownAs(path), .message = error.message()});
     result_.read.push_back(std::move(read));
   }
 

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <charconv>
 #include <optional>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -19,21 +18,10 @@ namespace {
 
 constexpr std::string_view kTemporaryPrefix = ".daemonsetd-";
 constexpr std::string_view kLogSuffix = ".log";
-constexpr std::size_t kContainerIdLength = 64;
 
-// The ID at the end of a link's name; unset where the name was cut.
-std::optional<std::string_view> ContainerIdOf(std::string_view name) {
-  if (!name.ends_with(kLogSuffix)) return std::nullopt;
-  name.remove_suffix(kLogSuffix.size());
-  if (name.size() <= kContainerIdLength || name[name.size() - kContainerIdLength - 1] != '-') return std::nullopt;
-  return name.substr(name.size() - kContainerIdLength);
-}
-
-bool IsStale(const std::string& path, std::string_view name, const std::string& log_root,
-             const std::function<bool(std::string_view)>& exists) {
+bool IsDangling(const std::string& path, const std::string& log_root) {
   const std::optional<std::string> target = ReadLink(path);
   if (!target || !target->starts_with(log_root + "/")) return false;  // not a link, or somebody else's
-  if (const auto id = ContainerIdOf(name)) return !exists(*id);
   return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
 }
 
@@ -71,25 +59,14 @@ Status RemoveLogLink(const std::string& link) {
   return Ok();
 }
 
-Status ReconcileLogLinks(const Directories& directories, const std::vector<LogLink>& wanted,
-                         const std::function<bool(std::string_view container_id)>& exists) {
-  Status first = Ok();
-  const auto note = [&first](const Status& status) {
-    if (!status && first) first = status;
-  };
-  std::set<std::string> names;
-  for (const LogLink& link : wanted) {
-    note(EnsureLogLink(link));
-    names.insert(link.link);
-  }
+Status RemoveDanglingLogLinks(const Directories& directories) {
   const Result<std::vector<std::string>> present = ListDirectory(directories.container_log_dir);
   if (!present) return present.error();
+  Status first = Ok();
   for (const std::string& name : *present) {
     const std::string path = directories.container_log_dir + "/" + name;
-    if (names.contains(path)) continue;
-    if (name.starts_with(kTemporaryPrefix) || IsStale(path, name, directories.log_root, exists)) {
-      note(RemoveLogLink(path));
-    }
+    if (!name.starts_with(kTemporaryPrefix) && !IsDangling(path, directories.log_root)) continue;
+    if (const Status removed = RemoveLogLink(path); !removed && first) first = removed;
   }
   return first;
 }

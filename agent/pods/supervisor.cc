@@ -9,6 +9,7 @@
 #include "agent/decide/daemon_pod.h"
 #include "agent/decide/pod_status.h"
 #include "agent/decide/runtime_class.h"
+#include "agent/pods/log_links.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -84,6 +85,7 @@ Supervisor::Supervisor(PodServices& services, std::function<void()> on_change)
 Task<void> Supervisor::Run() {
   std::exception_ptr stopped;
   try {
+    co_await RemoveOldLogLinks();
     for (;;) {
       // Before the runtime was read completely, a running pod would be taken for a missing one.
       if (services_.view.synced()) Reconcile();
@@ -98,6 +100,15 @@ Task<void> Supervisor::Run() {
   co_await pulls_scope_.Join();
   co_await workers_scope_.Join();
   std::rethrow_exception(stopped);
+}
+
+// Before there is a worker: none makes links meanwhile.
+Task<void> Supervisor::RemoveOldLogLinks() {
+  std::function<Status()> remove = [directories = services_.directories] {
+    return RemoveDanglingLogLinks(directories);
+  };
+  const Status removed = co_await services_.blocking.Run(std::move(remove));
+  if (!removed) log::Warning("cannot remove old links to logs", {{"err", removed.error().message()}});
 }
 
 void Supervisor::SetSources(const std::vector<DaemonSetSource>& daemon_sets, const std::vector<PodSource>& pods,
@@ -207,10 +218,10 @@ std::vector<KnownPod> Supervisor::KnownPods() {
       pod.sequence = identity->sequence;
     }
     if (const auto* sandbox = observed.newest_sandbox()) pod.created_at = sandbox->created_at();
-    // A running pod keeps what it holds, though its worker is only made by this plan.
+    // A running pod keeps what it holds, though its worker is only made by this plan. What an older template gave it is
+    // not known any more; the present one is the best guess.
     for (const Hosted& hosted : workloads_) {
-      const Workload& workload = hosted.workload;
-      if (workload.uid == pod.owner_uid && workload.template_hash == pod.template_hash) pod.pod = &workload.next_pod;
+      if (hosted.workload.uid == pod.owner_uid) pod.pod = &hosted.workload.next_pod;
     }
     known.push_back(std::move(pod));
   }

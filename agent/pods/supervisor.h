@@ -57,6 +57,7 @@ class Supervisor {
   const std::map<std::string, std::unique_ptr<PodWorker>>& workers() const { return workers_; }
 
  private:
+  Task<void> RemoveOldLogLinks();
   void Reconcile();
   std::vector<decide::KnownPod> KnownPods();
   corev1::Pod MakePod(const Hosted& hosted, std::uint32_t sequence) const;

@@ -1,5 +1,8 @@
 """What containers find as files and names: subPaths, hosts file, hostname."""
 
+import socket
+
+from daemon import metric
 from manifests import SLEEP, container, daemon_set
 
 DATA = {"name": "data", "emptyDir": {}}
@@ -72,3 +75,36 @@ def test_mounts_that_do_not_reach_the_runtime_are_told(make_daemon):  # VO-08
     agent.start()
     agent.wait_for(lambda: agent.json("/v1/status")["runtime"].get("version"), "the runtime asked")
     assert not agent.json("/v1/status").get("warnings")
+
+
+def listen(path):
+    path.unlink(missing_ok=True)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+    return server
+
+
+def test_a_socket_that_was_replaced_under_a_pod_is_told(make_daemon):  # VO-04
+    agent = make_daemon(config={"fileCheckFrequency": "500ms"}).start()
+    path = agent.directory / "service.sock"
+    volume = {"name": "service", "hostPath": {"path": str(path), "type": "Socket"}}
+    user = container(volumeMounts=[{"name": "service", "mountPath": "/service.sock"}])
+    asks = daemon_set("asks", [user], volumes=[volume])
+    asks["spec"]["template"]["metadata"]["annotations"] = {"daemonsetd.dev/restart-on-replaced-socket": "true"}
+
+    def stale():
+        return metric(agent.get("/metrics")[1], "daemonsetd_stale_socket_mounts")
+
+    with listen(path):
+        agent.apply("tells.yaml", daemon_set("tells", [user], volumes=[volume]))
+        agent.apply("asks.yaml", asks)
+        first = {name: agent.wait_for(lambda: agent.pods_ready(name), name)[0]["uid"] for name in ("tells", "asks")}
+        assert stale() == 0
+    with listen(path):
+        agent.wait_for(lambda: (agent.pods_ready("asks") or [{"uid": first["asks"]}])[0]["uid"] != first["asks"],
+                       "the pod that asked for it to be replaced")
+        agent.wait_for(lambda: stale() == 1, "the metric")
+        assert agent.pods_ready("tells")[0]["uid"] == first["tells"]
+        told = [e for e in agent.json("/v1/events")["items"] if e["reason"] == "StaleSocketMount"]
+        assert sorted(e["objectName"].rsplit("-", 1)[0] for e in told) == ["asks", "tells"]

@@ -100,6 +100,15 @@ TEST_F(ManifestSourceTest, ReadsTheDirectoryAtStart) {
   EXPECT_EQ(changes_, 1);
 }
 
+TEST_F(ManifestSourceTest, AFileMayBeCalledAnything) {
+  Write("caf\xE9.yaml", Pod("a"));
+  Write("th\xE9.yaml", "kind: [");
+  Start();
+  EXPECT_THAT(Names(), ElementsAre("a-n/busybox:1"));
+  EXPECT_EQ(source_->current().pods[0].file, Path("caf\xEF\xBF\xBD.yaml"));
+  EXPECT_THAT(Errors(), HasSubstr(Path("th\xEF\xBF\xBD.yaml")));
+}
+
 TEST_F(ManifestSourceTest, EmptyDirectoryIsACompleteAnswer) {
   Start();
   EXPECT_TRUE(source_->current().complete);

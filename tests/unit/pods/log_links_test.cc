@@ -23,7 +23,7 @@ class LogLinks : public TemporaryTree {
 
 // LG-06
 TEST_F(LogLinks, AreMadeWhereTheyAreMissing) {
-  ASSERT_TRUE(ReconcileLogLinks(directories(), {Link(kLiveId)}, [](std::string_view) { return true; }));
+  ASSERT_TRUE(EnsureLogLink(Link(kLiveId)));
   EXPECT_EQ(Target(Link(kLiveId)), Link(kLiveId).target);
 }
 
@@ -44,23 +44,16 @@ TEST_F(LogLinks, SayThatADirectoryIsInTheWayAndLeaveNothingBehind) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(Path("log/containers")), {}), 1);
 }
 
-TEST_F(LogLinks, OfGoneContainersAreRemovedAndOnlyThose) {
+TEST_F(LogLinks, ToLogsThatAreGoneAreRemovedAndOnlyThose) {
   const LogLink foreign{.link = Path("log/containers/other-" + kGoneId + ".log"), .target = "/var/lib/docker/x.log"};
-  const LogLink unmanaged{.link = Path("log/containers/x_y_z-" + std::string(64, 'c') + ".log"),
-                          .target = Path("log/pods/y_x_2/z/0.log")};
-  const LogLink cut_dangling{.link = Path("log/containers/cut.log"), .target = Path("log/pods/y/0.log")};
-  const LogLink cut_alive{.link = Path("log/containers/cut2.log"), .target = Path("log/pods/z/0.log")};
-  Write(cut_alive.target, "x");
-  Write(Link(kGoneId).target, "the log may stay");
-  for (const LogLink& link : {Link(kGoneId), foreign, unmanaged, cut_dangling, cut_alive}) {
-    ASSERT_TRUE(EnsureLogLink(link));
-  }
-  ASSERT_TRUE(ReconcileLogLinks(directories(), {Link(kLiveId)}, [](std::string_view id) { return id != kGoneId; }));
-  EXPECT_FALSE(Exists(Link(kGoneId).link));
-  EXPECT_FALSE(Exists(cut_dangling.link));
-  EXPECT_TRUE(Exists(cut_alive.link));
-  EXPECT_TRUE(Exists(foreign.link));
-  EXPECT_TRUE(Exists(unmanaged.link));
+  Write(Link(kLiveId).target, "x");
+  const LogLink gone{.link = Link(kGoneId).link, .target = Path("log/pods/ns_pod_0/main/0.log")};
+  for (const LogLink& link : {Link(kLiveId), gone, foreign}) ASSERT_TRUE(EnsureLogLink(link));
+  std::filesystem::create_symlink("/nowhere", Path("log/containers/.daemonsetd-0123456789abcdef"));
+  ASSERT_TRUE(RemoveDanglingLogLinks(directories()));
+  EXPECT_FALSE(std::filesystem::is_symlink(gone.link));
+  EXPECT_FALSE(std::filesystem::is_symlink(Path("log/containers/.daemonsetd-0123456789abcdef")));
+  EXPECT_TRUE(std::filesystem::is_symlink(foreign.link));
   EXPECT_TRUE(Exists(Link(kLiveId).link));
   ASSERT_TRUE(RemoveLogLink(Link(kLiveId).link));
   ASSERT_TRUE(RemoveLogLink(Link(kLiveId).link));

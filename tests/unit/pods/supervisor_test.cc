@@ -35,6 +35,11 @@ class SupervisorTest : public PodEngineTest {
     }
     return texts;
   }
+  void SetAllocatable(const std::string& cpu) {
+    auto& allocatable = *engine->node.mutable_status()->mutable_allocatable();
+    allocatable["cpu"].set_string(cpu);
+    allocatable["pods"].set_string("110");
+  }
   DaemonSetSource WithLongestCrashWait(const std::string& value) {
     DaemonSetSource set = MakeDaemonSet("a");
     auto& annotations = *set.object.mutable_spec()->mutable_template_()->mutable_metadata()->mutable_annotations();
@@ -178,6 +183,26 @@ TEST_F(SupervisorTest, ResourcesThatChangeAloneChangeUnderTheRunningContainer) {
   loop.Advance(minutes(1));
   EXPECT_EQ(RunningContainers(), before);
   EXPECT_LE(runtime.Count("UpdateContainerResources"), 2) << "an agent that cannot know sets them once more";
+}
+
+// A restart does not make a running pod's room free for others, whatever its template says by now.
+TEST_F(SupervisorTest, AfterARestartAPodOfAnOlderTemplateKeepsWhatItHolds) {
+  SetAllocatable("1");
+  daemon_sets = {MakeDaemonSet("z")};
+  (*Main(daemon_sets[0]).mutable_resources()->mutable_requests())["cpu"].set_string("800m");
+  Apply();
+  loop.Advance(seconds(5));
+  const auto before = RunningContainers();
+  ASSERT_THAT(before, SizeIs(1));
+
+  Stop();
+  (*Main(daemon_sets[0]).mutable_resources()->mutable_requests())["cpu"].set_string("700m");
+  daemon_sets.push_back(MakeDaemonSet("a"));  // planned first
+  (*Main(daemon_sets[1]).mutable_resources()->mutable_requests())["cpu"].set_string("500m");
+  Start();
+  SetAllocatable("1");  // before the runtime is read
+  loop.Advance(minutes(1));
+  EXPECT_EQ(RunningContainers(), before);
 }
 
 TEST_F(SupervisorTest, AResizePolicyMayAskForARestartOfTheContainer) {
@@ -381,9 +406,7 @@ TEST_F(SupervisorTest, TellsWhatItDoesAsEventsOfTheDaemonSet) {
 }
 
 TEST_F(SupervisorTest, ARefusalIsToldOncePerReason) {
-  engine->node.mutable_status()->clear_allocatable();
-  (*engine->node.mutable_status()->mutable_allocatable())["cpu"].set_string("1");
-  (*engine->node.mutable_status()->mutable_allocatable())["pods"].set_string("110");
+  SetAllocatable("1");
   DaemonSetSource source = MakeDaemonSet("a");
   auto* container = source.object.mutable_spec()->mutable_template_()->mutable_spec()->mutable_containers(0);
   (*container->mutable_resources()->mutable_requests())["cpu"].set_string("2");
