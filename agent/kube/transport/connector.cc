@@ -19,10 +19,11 @@ namespace asio = boost::asio;
 
 namespace {
 
-using Addresses = std::vector<asio::ip::address>;
 constexpr std::size_t kMaximumAddresses = 8;
 
-Result<Addresses> LookUp(const std::string& host) {
+}  // namespace
+
+Result<Connector::Addresses> Connector::LookUpBySystem(const std::string& host) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
@@ -41,16 +42,14 @@ Result<Addresses> LookUp(const std::string& host) {
   return addresses;
 }
 
-}  // namespace
+Connector::Connector(async::Executor executor, async::Timeline& timeline, async::BlockingPool& pool, LookUp look_up)
+    : timeline_(timeline), look_up_(std::move(look_up)), calls_(std::move(executor), pool) {}
 
-Connector::Connector(async::Executor executor, async::Timeline& timeline, async::BlockingPool& pool)
-    : timeline_(timeline), calls_(std::move(executor), pool) {}
-
-Task<Result<Addresses>> Connector::Find(std::string host) {
+Task<Result<Connector::Addresses>> Connector::Find(std::string host) {
   boost::system::error_code not_numeric;
   if (const auto address = asio::ip::make_address(host, not_numeric); !not_numeric) co_return Addresses{address};
-  std::function<Result<Addresses>()> look_up = [host = std::move(host)] { return LookUp(host); };
-  Result<Addresses> addresses = co_await calls_.Run(std::move(look_up));
+  std::function<Result<Addresses>()> call = [look_up = look_up_, host = std::move(host)] { return look_up(host); };
+  Result<Addresses> addresses = co_await calls_.Run(std::move(call));
   if (!addresses) co_return addresses;
   // A server that keeps answering is kept: its neighbour may know less than we have seen.
   if (last_good_) {

@@ -1,8 +1,10 @@
 // Finds the API server: looks its name up and tries each address. Everything on the loop thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "agent/kube/transport/blocking_calls.h"
@@ -12,7 +14,12 @@ namespace daemonsetd::kube {
 
 class Connector {
  public:
-  Connector(async::Executor executor, async::Timeline& timeline, async::BlockingPool& pool);
+  using Addresses = std::vector<boost::asio::ip::address>;
+  using LookUp = std::function<Result<Addresses>(const std::string& host)>;
+
+  // `look_up` runs on the pool, for hosts that are no addresses; kRetry with the reason.
+  Connector(async::Executor executor, async::Timeline& timeline, async::BlockingPool& pool,
+            LookUp look_up = LookUpBySystem);
 
   // The address that worked last comes first, then the resolver's order; each gets its share of the time that is left,
   // and the last one all of it, so the caller watches over the deadline. Errors read "cannot connect to
@@ -23,10 +30,11 @@ class Connector {
   Task<void> Close() { return calls_.Close(); }
 
  private:
-  using Addresses = std::vector<boost::asio::ip::address>;
+  static Result<Addresses> LookUpBySystem(const std::string& host);
   Task<Result<Addresses>> Find(std::string host);
 
   async::Timeline& timeline_;
+  const LookUp look_up_;
   BlockingCalls calls_;
   std::optional<boost::asio::ip::address> last_good_;
 };

@@ -1,12 +1,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "agent/base/version.h"
+#include "tests/unit/kube/transport/full_listener.h"
 #include "tests/unit/kube/transport/transport_fixture.h"
 
 namespace daemonsetd::kube {
@@ -318,22 +318,8 @@ TEST_F(Load, LetsAWaiterGoAtItsDeadline) {
 }
 
 TEST_F(Deadlines, EndAConnectionThatIsNeverMade) {
-  // A listener whose queue is full drops further attempts, as a dead host does.
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  socklen_t size = sizeof address;
-  ASSERT_EQ(::bind(listener, generic, size), 0);
-  ASSERT_EQ(::listen(listener, 0), 0);
-  ASSERT_EQ(::getsockname(listener, generic, &size), 0);
-  int fillers[3];
-  for (int& filler : fillers) {
-    filler = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    ::connect(filler, generic, size);
-  }
-  const std::string url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  auto silent = std::make_unique<testing::FullListener>("127.0.0.1");
+  const std::string url = "http://127.0.0.1:" + std::to_string(silent->port());
   WriteKubeconfig("server: \"" + url + "\"", "");
   const auto sent = loop_.Start(transport().Send(Request("GET"), In(Seconds(10))));
   loop_.Advance(Milliseconds(9999));
@@ -341,8 +327,7 @@ TEST_F(Deadlines, EndAConnectionThatIsNeverMade) {
   loop_.Advance(Milliseconds(1));
   ASSERT_TRUE(sent->done());
   EXPECT_THAT(*sent->value, FailsWith(ErrorKind::kTimeout, url + ": no answer in time (connecting)"));
-  for (const int filler : fillers) ::close(filler);
-  ::close(listener);
+  silent.reset();
   ExpectNoConnection();
 }
 
