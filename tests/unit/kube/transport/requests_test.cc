@@ -151,14 +151,14 @@ TEST_F(Failures, AnAnswerThatIsCutOff) {
 }
 
 TEST_F(Failures, AnAnswerThatIsNoHttp) {
+  const std::string interim = "HTTP/1.1 100 Continue\r\n\r\n";
   const std::string garbage[] = {
       "SSH-2.0-OpenSSH_9.2\r\n\r\n",
       std::string("\x16\x03\x01\x00\x00", 5) + std::string(60, '\0'),
       "HTTP/1.1 999 X\r\n\r\n",
       "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf\r\n",
-      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
-      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
+      interim + interim + interim + interim + interim + interim,
   };
   Serve(
       [&garbage](const ApiServer::Request& request) { return ApiServer::Reply{.bytes = garbage[request.connection]}; });
