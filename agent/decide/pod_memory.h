@@ -67,6 +67,7 @@ struct InstanceMemory {
   std::string resources;                  // ResourcesText of what it has; empty: what its annotation says
   bool created_here = false;              // by this process; otherwise adopted
   bool observed = false;                  // the runtime has shown it
+  bool unstartable = false;  // the runtime created it and has something of it running already: only a new one helps
 };
 
 struct InFlight {

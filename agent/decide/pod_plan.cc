@@ -318,15 +318,23 @@ class Planner {
     }
     switch (instance->status.state()) {
       case CONTAINER_RUNNING: AdvanceRunning(container, *instance); return;
-      case CONTAINER_CREATED:
-        if (!Busy(StartKey(container.name()))) Add(StartCreatedContainer{container.name(), instance->status.id()});
-        return;
+      case CONTAINER_CREATED: AdvanceCreated(container, *instance); return;
       case CONTAINER_EXITED:
         if (ShouldRestart(pod_, container, is_init, instance->status.exit_code())) {
           Restart(sandbox, container, *instance);
         }
         return;
       default: Stop(*instance, GracePeriod(), "its state is unknown"); return;
+    }
+  }
+
+  void AdvanceCreated(const corev1::Container& container, const ObservedContainer& instance) {
+    if (Busy(StartKey(container.name()))) return;
+    const InstanceMemory* known = memory_.Instance(instance.status.id());
+    if (known && known->unstartable) {
+      Add(RemoveContainer{container.name(), instance.status.id()});
+    } else {
+      Add(StartCreatedContainer{container.name(), instance.status.id()});
     }
   }
 

@@ -210,6 +210,9 @@ void PodWorker::Ended(const decide::Action& action, const std::string& key, int 
     // it.
     const auto* start = std::get_if<decide::StartContainer>(&action);
     if (start && error.kind() == ErrorKind::kExists) remembered.lowest_attempt = start->attempt + 1;
+    // The runtime ended in the middle of the first start and keeps half of its process.
+    const auto* created = std::get_if<decide::StartCreatedContainer>(&action);
+    if (created && error.kind() == ErrorKind::kExists) memory_.instances[created->container_id].unstartable = true;
   } else if (std::holds_alternative<decide::SetUpPod>(action)) {
     memory_.sandbox_waiting = std::move(waiting);
   } else if (const auto* create = std::get_if<decide::CreateSandbox>(&action)) {

@@ -64,9 +64,10 @@ class Population:
             self.reported |= {c["containerId"] for c in pod["containers"] if c["state"] == "Running"}
 
     def check(self, moment):
+        living = self.runtime.living()
         found = self.runtime.containers()
         where = f"seed {SEED}, {moment}"
-        live = [c for c in found if c.running]
+        live = [c for c in found if c.id in living]
         by_instance = collections.Counter((c.uid, c.name) for c in live)
         doubled = [key for key, count in by_instance.items() if count > 1]
         assert not doubled, f"{where}: running twice: {doubled}"

@@ -117,6 +117,19 @@ TEST_F(SupervisorTest, AReservedSandboxNameIsPassedBy) {
   EXPECT_THAT(RunningContainers(), SizeIs(1));
 }
 
+// containerd killed in the middle of a start may answer "task already exists" to every later one of that container.
+TEST_F(SupervisorTest, AContainerThatIsStartedInHalfMakesRoomForANewOne) {
+  daemon_sets = {MakeDaemonSet("a")};
+  runtime.Inject("StartContainer", Fault::Fail(Error(ErrorKind::kRetry, "Socket closed")));
+  runtime.Inject("StartContainer", Fault::Fail(Error(ErrorKind::kExists, "task already exists")));
+  Apply();
+  loop.Advance(minutes(1));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_THAT(runtime.Containers(), SizeIs(1));
+  EXPECT_EQ(runtime.Count("StartContainer"), 3);
+  EXPECT_EQ(runtime.Count("CreateContainer"), 2);
+}
+
 // LC-12
 TEST_F(SupervisorTest, OneHungCallIsolatesOnePod) {
   daemon_sets = {MakeDaemonSet("a"), MakeDaemonSet("b")};
