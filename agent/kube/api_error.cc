@@ -27,12 +27,18 @@ std::string Printable(std::string_view text, std::size_t limit) {
 
 bool IsGone(std::string_view reason) { return reason == "Expired" || reason == "Gone"; }
 
-ErrorKind KindOf(int code, std::string_view reason) {
+// A path that the server does not serve has this reason too, but no object.
+bool NamesAnObject(const metav1::Status& status) {
+  return status.reason() == "NotFound" && !status.details().name().empty();
+}
+
+ErrorKind KindOf(int code, const metav1::Status& status) {
+  const std::string& reason = status.reason();
   if (IsGone(reason)) return ErrorKind::kGone;
   switch (code) {
     case 401:
     case 403: return ErrorKind::kDenied;
-    case 404: return reason == "NotFound" ? ErrorKind::kAbsent : ErrorKind::kUnsupported;
+    case 404: return NamesAnObject(status) ? ErrorKind::kAbsent : ErrorKind::kUnsupported;
     case 405:
     case 406:
     case 415:
@@ -46,13 +52,19 @@ ErrorKind KindOf(int code, std::string_view reason) {
   }
 }
 
-std::string Advice(int code, std::string_view reason) {
+std::string Advice(int code, const metav1::Status& status) {
   if (code == 401) return "; check the credentials of the kubeconfig";
-  if (code == 404 && reason != "NotFound") {
+  if (code == 404 && !NamesAnObject(status)) {
     return "; the server does not serve this resource, or what answered is no API server";
   }
   if (code >= 300 && code < 400) return "; a redirect is not followed: check the server's address in the kubeconfig";
   return {};
+}
+
+// A patch that names another uid than the stored object's: meant for its predecessor.
+bool IsOtherObject(const metav1::Status& status) {
+  return std::any_of(status.details().causes().begin(), status.details().causes().end(),
+                     [](const metav1::StatusCause& cause) { return cause.field() == "metadata.uid"; });
 }
 
 bool IsVersionTooLarge(const metav1::Status& status) {
@@ -83,10 +95,10 @@ ApiError ErrorOf(const metav1::Status& status, int code, std::string_view call) 
   const std::string reason = Printable(status.reason(), 64);
   std::string text = Printable(status.message(), kMaximumText);
   if (text.empty()) text = "the server gives no reason";
-  ApiError error{
-      .error = Error(KindOf(code, reason), fmt::format("{}: {} (HTTP {}{}{}){}", call, text, code,
-                                                       reason.empty() ? "" : " ", reason, Advice(code, reason))),
-      .code = code};
+  const ErrorKind kind = code == 422 && IsOtherObject(status) ? ErrorKind::kConflict : KindOf(code, status);
+  ApiError error{.error = Error(kind, fmt::format("{}: {} (HTTP {}{}{}){}", call, text, code, reason.empty() ? "" : " ",
+                                                  reason, Advice(code, status))),
+                 .code = code};
   if (status.details().retryafterseconds() > 0) error.retry_after = Seconds(status.details().retryafterseconds());
   error.version_too_large = IsVersionTooLarge(status);
   return error;

@@ -26,9 +26,10 @@ using Answer = boost::system::result<T, ApiError>;
 [[noreturn]] void throw_exception_from_error(const ApiError& error, const boost::source_location& location);
 
 // An answer that is not 2xx. `call` says what was asked: "get pods kube-system/a".
-//   401, 403 kDenied; 404 with reason NotFound kAbsent; other 404 kUnsupported, since a missing path or a proxy is no
-//   word about the object; 409 AlreadyExists kExists, else kConflict; 410, and reasons Expired and Gone, kGone;
-//   408, 429, 5xx kRetry but 504 kTimeout and 501 kUnsupported; 405, 406, 415 kUnsupported; the rest kInvalid.
+//   401, 403 kDenied; 404 NotFound that names an object kAbsent; other 404 kUnsupported, since a missing path or a
+//   proxy is no word about the object; 409 AlreadyExists kExists, else kConflict, like 422 about metadata.uid; 410, and
+//   reasons Expired and Gone, kGone; 408, 429, 5xx kRetry but 504 kTimeout and 501 kUnsupported; 405, 406, 415
+//   kUnsupported; the rest kInvalid.
 ApiError ErrorOf(const HttpResponse& response, std::string_view call);
 
 // The same of a metav1.Status, such as the object of a watch's ERROR event. `code` counts when the status names none.

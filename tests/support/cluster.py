@@ -29,7 +29,7 @@ from cluster_client import ApiClient, ApiError
 from containerd import HarnessError, tail
 
 START_SECONDS = 120
-STOP_SECONDS = 30
+STOP_SECONDS = 90  # on SIGTERM an API server gives the requests under way, watches too, a minute
 KUBECTL_SECONDS = 60
 WAIT_SECONDS = 60
 POLL_SECONDS = 0.05
@@ -165,7 +165,7 @@ class Cluster:
         """From here on, a watch or a page that continues from a state before this call is answered with 410 Gone."""
         # One revision more, so that the newest object that a test knows is older than what is kept.
         self.client().create("/api/v1/namespaces", {"metadata": {"generateName": "history-"}})
-        self.stop_apiserver()
+        self.kill_apiserver()
         self.compact()
         self.start_apiserver()
 

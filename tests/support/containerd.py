@@ -218,8 +218,9 @@ class Containerd:
         return found
 
     def living(self):
-        """IDs of the containers that have a process, all of one moment: `ctr` asks one shim after the other, and a
-        container that ends while it does may be listed beside its successor."""
+        """IDs of the containers whose program runs, all of one moment: `ctr` asks one shim after the other, and a
+        container that ends while it does may be listed beside its successor. A runc that never came to the program, as
+        a start leaves it that was cut off, does not count."""
         found = set()
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit():
@@ -227,9 +228,10 @@ class Containerd:
             try:
                 state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
                 cgroups = (entry / "cgroup").read_text()
+                program = (entry / "comm").read_text()
             except OSError:
                 continue  # it ended while we looked
-            if state not in "ZX":
+            if state not in "ZX" and not program.startswith("runc"):
                 found |= set(re.findall(r"[0-9a-f]{64}", cgroups))
         return found
 

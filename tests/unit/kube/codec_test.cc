@@ -152,7 +152,12 @@ ErrorKind KindOf(int code, std::string_view reason) {
 TEST(ApiErrorTest, TheKindSaysWhatToDo) {
   EXPECT_EQ(KindOf(401, "Unauthorized"), ErrorKind::kDenied);
   EXPECT_EQ(KindOf(403, "Forbidden"), ErrorKind::kDenied);
-  EXPECT_EQ(KindOf(404, "NotFound"), ErrorKind::kAbsent);
+  EXPECT_EQ(KindOf(404, "NotFound"), ErrorKind::kUnsupported) << "no object is named: the path is unknown";
+  metav1::Status absent;
+  absent.set_code(404);
+  absent.set_reason("NotFound");
+  absent.mutable_details()->set_name("b");
+  EXPECT_EQ(ErrorOf(absent, 404, "get pods a/b").error.kind(), ErrorKind::kAbsent);
   EXPECT_EQ(KindOf(409, "AlreadyExists"), ErrorKind::kExists);
   EXPECT_EQ(KindOf(409, "Conflict"), ErrorKind::kConflict);
   EXPECT_EQ(KindOf(410, "Gone"), ErrorKind::kGone);
