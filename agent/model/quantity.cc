@@ -13,8 +13,11 @@ using BigInt = boost::multiprecision::cpp_int;
 
 constexpr int kMaxSmallDigits = 18;  // every number of 18 decimal digits fits an int64
 constexpr int kNano = -9;            // finer parts are rounded away from zero
+// Larger ones would only make us compute with huge numbers. The canonical form of a quantity must be one too, and it
+// may be a few characters longer, and have an exponent that is larger by the zeros at the end of the digits.
 constexpr std::size_t kMaxTextLength = 512;
-constexpr int kMaxExponent = 512;  // larger ones would only make us compute with huge numbers
+constexpr int kMaxDigits = 480;
+constexpr int kMaxExponent = 512;
 
 BigInt PowerOfTen(int exponent) { return boost::multiprecision::pow(BigInt(10), static_cast<unsigned>(exponent)); }
 
@@ -144,6 +147,9 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
     for (++at; at < text.size() && IsDigit(text[at]); ++at, ++fraction_digits) digits += text[at];
   }
 
+  const int length = static_cast<int>(digits.size());
+  if (length > kMaxDigits) return refuse("it has too many digits");
+
   const std::string_view suffix_text = text.substr(at);
   Suffix suffix{};
   if (const Suffix* known = FindSuffix(suffix_text)) {
@@ -157,7 +163,7 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
         (exponent[0] == '-' && suffix_text[1] == '+')) {
       return refuse("its exponent is wrong");
     }
-    if (error != std::errc() || suffix.exponent > kMaxExponent || suffix.exponent < -kMaxExponent) {
+    if (error != std::errc() || suffix.exponent > kMaxExponent - length || suffix.exponent < -kMaxExponent) {
       return refuse("its exponent is out of range");
     }
     suffix.base = 10;
@@ -168,7 +174,6 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
 
   // As the reference does, numbers that surely fit an int64 are kept as mantissa and scale. The way a number is held
   // shows in Value(), so the conditions are the reference's to the letter.
-  const int length = static_cast<int>(digits.size());
   const bool binary = suffix.format == Format::kBinarySi;
   const int spare_digits = binary ? 15 - length - suffix.exponent * 3 / 10 - 1 : kMaxSmallDigits - length;
   const int scale = (binary ? 0 : suffix.exponent) - fraction_digits;
