@@ -1,5 +1,5 @@
 // controlplane is the programs of a control plane in one, chosen by the name it is called by. They share most of their
-// packages, so one link takes a third of the time and of the disk that a program for each would.
+// packages, so one link takes half the time, and half the disk, that a program for each would.
 package main
 
 import (
