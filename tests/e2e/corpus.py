@@ -78,11 +78,15 @@ def needs(spec):
     for volume in spec.get("volumes") or []:
         if volume["name"] not in mounted or any(kind in volume for kind in LOCAL):
             continue
-        # An optional one too: without an API server nobody knows whether it is there.
+        # Where no API server is configured there is no such object, and an optional one is empty.
         if source := volume.get("configMap"):
-            yield f"ConfigMap {source['name']}"
+            if not source.get("optional"):
+                yield f"ConfigMap {source['name']}"
         elif source := volume.get("secret"):
-            yield f"Secret {source['secretName']}"
+            if not source.get("optional"):
+                yield f"Secret {source['secretName']}"
+        elif source := volume.get("projected"):
+            yield from projected_needs(spec, source)
         elif source := volume.get("persistentVolumeClaim"):
             yield f"PersistentVolumeClaim {source['claimName']}"
         else:
@@ -91,6 +95,15 @@ def needs(spec):
         yield f"RuntimeClass {name}"
     for container in containers(spec):
         yield from environment_needs(container)
+
+
+def projected_needs(spec, projected):
+    for source in projected["sources"]:
+        if "serviceAccountToken" in source:
+            yield f"token of ServiceAccount {spec.get('serviceAccountName', 'default')}"
+        for key, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
+            if key in source and not source[key].get("optional"):
+                yield f"{kind} {source[key]['name']}"
 
 
 def environment_needs(container):
