@@ -283,7 +283,8 @@ class PodMerger {
           releases_.push_back(merge::ReleaseObject{object->metadata().uid(), set.metadata().uid()});
         }
       } else if (owner == nullptr && selected && IsLive(*object)) {
-        members.push_back(object);  // counted at once, lest a second pod is made beside it
+        members.push_back(object);  // counted at once, lest a second pod is made or started beside it
+        claimed_by_.emplace(object->metadata().uid(), set.metadata().uid());
         if (may_write) releases_.push_back(merge::ClaimObject{object->metadata().uid(), index});
       }
     }
@@ -459,10 +460,16 @@ class PodMerger {
 
   // ---- Starts
 
+  // Of an orphan, the set that takes it in.
+  const std::string& OwnerOf(const LocalPod& local) const {
+    const auto claimed = claimed_by_.find(local.object_uid);
+    return local.owner_uid.empty() && claimed != claimed_by_.end() ? claimed->second : local.owner_uid;
+  }
+
   int LiveOf(const std::string& owner_uid, const LocalPod* except) const {
     int live = 0;
     for (const LocalPod& local : input_.local) {
-      if (&local != except && !local.is_static && local.owner_uid == owner_uid && !local.ended) ++live;
+      if (&local != except && !local.is_static && OwnerOf(local) == owner_uid && !local.ended) ++live;
     }
     const auto started = started_.find(owner_uid);
     return live + (started == started_.end() ? 0 : started->second);
@@ -486,7 +493,7 @@ class PodMerger {
     const std::string hash = ValueOf(object.metadata().labels(), kRevisionHashLabel);
     int others = started_.contains(owner) ? started_.at(owner) : 0;
     for (const LocalPod& local : input_.local) {
-      if (local.is_static || local.owner_uid != owner || local.ended) continue;
+      if (local.is_static || OwnerOf(local) != owner || local.ended) continue;
       if (local.template_hash == hash) return false;
       ++others;
     }
@@ -539,6 +546,7 @@ class PodMerger {
   std::vector<const corev1::Pod*> objects_, mirrors_;
   std::map<std::string, const corev1::Pod*> object_by_uid_;
   std::map<std::string, const LocalPod*> local_of_;  // by the object's UID
+  std::map<std::string, std::string> claimed_by_;    // UIDs of orphaned objects and the sets that take them in
   std::set<std::string> doomed_;                     // UIDs of objects and pods that are on their way out
   std::set<std::string> stopped_, deleted_;          // said so in this plan
   std::map<std::string, int> started_;               // by owner, in this plan

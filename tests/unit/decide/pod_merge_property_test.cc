@@ -377,7 +377,7 @@ class World {
 // OF-04, OF-08, OF-13, OF-14, AW-01, ST-01 (the node's part)
 TEST(PodMergeProperty, HoldsItsPromisesWhateverHappens) {
   // --gtest_random_seed=N tries others.
-  const auto first = static_cast<unsigned>(::testing::UnitTest::GetInstance()->random_seed()) * kSeeds;
+  const auto first = static_cast<unsigned>(GTEST_FLAG_GET(random_seed)) * kSeeds;
   for (unsigned seed = first; seed < first + kSeeds; ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     World world(seed);

@@ -387,6 +387,17 @@ TEST_F(PodMergeTest, ASetThatSelectsAnOrphanTakesIt) {
   EXPECT_THAT(Actions(), ElementsAre("adopt pod p as p"));
 }
 
+// Also before the set may claim it, another pod of the set does not start beside it.
+TEST_F(PodMergeTest, AnOrphanThatRunsCountsAsAPodOfTheSetThatSelectsIt) {
+  HostSet();
+  AddObject("p", "new", "");
+  AddLocal("p", "p").owner_uid.clear();
+  AddObject("q");
+  input.daemon_sets = Knowledge::kCached;
+  EXPECT_THAT(Actions(), IsEmpty());
+  EXPECT_EQ(plan.waiting_for[0], "the old pod to be gone");
+}
+
 TEST_F(PodMergeTest, APodWhoseLabelsLeftTheSelectorIsLetGoAndReplaced) {
   HostSet();
   (*AddObject("p").mutable_metadata()->mutable_labels())["app"] = "quarantine";
