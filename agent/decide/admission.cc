@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/decide/pod_object.h"
 #include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
 
@@ -29,10 +30,6 @@ struct HostPort {
   std::string protocol;
   std::string ip;
 };
-
-bool IsTerminal(const corev1::Pod& pod) {
-  return pod.status().phase() == "Succeeded" || pod.status().phase() == "Failed";
-}
 
 // A pod never competes with itself, nor with one that has ended.
 bool Competes(const corev1::Pod& other, const corev1::Pod& pod) {

@@ -8,6 +8,8 @@
 
 namespace daemonsetd::decide {
 
+std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() + "/" + pod.metadata().name(); }
+
 const metav1::OwnerReference* ControllerOf(const corev1::Pod& pod) {
   for (const metav1::OwnerReference& owner : pod.metadata().ownerreferences()) {
     if (owner.controller()) return &owner;

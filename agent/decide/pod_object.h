@@ -8,6 +8,9 @@
 
 namespace daemonsetd::decide {
 
+// "namespace/name", for texts.
+std::string NameOf(const corev1::Pod& pod);
+
 // The owner with `controller: true`; null when there is none.
 const metav1::OwnerReference* ControllerOf(const corev1::Pod& pod);
 // UID of the DaemonSet that controls it; empty: none does.

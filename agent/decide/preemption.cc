@@ -6,16 +6,13 @@
 
 #include "agent/decide/admission.h"
 #include "agent/decide/api_time.h"
+#include "agent/decide/pod_object.h"
 #include "agent/decide/resources.h"
 
 namespace daemonsetd::decide {
 namespace {
 
 constexpr std::size_t kMostNamed = 5;
-
-std::string NameOf(const corev1::Pod& pod) {
-  return fmt::format("{}/{}", pod.metadata().namespace_(), pod.metadata().name());
-}
 
 int QosRank(const corev1::Pod& pod) {
   switch (ComputeQos(pod.spec())) {

@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "agent/decide/canonical.h"
+#include "agent/decide/pod_object.h"
 
 namespace daemonsetd::decide {
 namespace {
-
-bool IsTerminalPhase(const std::string& phase) { return phase == "Succeeded" || phase == "Failed"; }
 
 void MergeConditions(const corev1::PodStatus& ours, corev1::PodStatus& status) {
   for (const corev1::PodCondition& condition : ours.conditions()) {
@@ -21,7 +20,7 @@ void MergeConditions(const corev1::PodStatus& ours, corev1::PodStatus& status) {
 
 std::optional<corev1::PodStatus> PodStatusToWrite(const corev1::Pod& object, const corev1::PodStatus& ours) {
   corev1::PodStatus status = object.status();
-  if (!IsTerminalPhase(status.phase())) {
+  if (!IsTerminal(object)) {
     status.set_phase(ours.phase());
     status.set_reason(ours.reason());
     status.set_message(ours.message());

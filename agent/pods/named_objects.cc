@@ -13,15 +13,15 @@ using Answers = std::map<std::string, Result<std::shared_ptr<const Object>>>;
 
 template <class Object>
 void Take(const std::string& name, const Result<Found<Object>>& answer, Answers<Object>& answers,
-          std::optional<WallTime>& cached_since, std::optional<Error>& unknown) {
+          NamedObjects& objects) {
   if (!answer) {
     answers.emplace(name, answer.error());
-    if (IsUnknown(answer.error())) unknown = answer.error();
+    if (IsUnknown(answer.error())) objects.unknown = answer.error();
     return;
   }
   answers.emplace(name, answer->object);
   if (answer->cached_since) {
-    cached_since = cached_since ? std::min(*cached_since, *answer->cached_since) : *answer->cached_since;
+    objects.cached_since = std::min(objects.cached_since.value_or(*answer->cached_since), *answer->cached_since);
   }
 }
 
@@ -60,22 +60,21 @@ void AddNames(const corev1::Container& container, ObjectNames& names) {
 Task<NamedObjects> Fetch(std::shared_ptr<ObjectSource> source, std::string name_space, ObjectNames names,
                          Nanoseconds timeout) {
   NamedObjects objects;
-  std::optional<Error> unknown;
   for (const std::string& name : names.config_maps) {
-    if (unknown) {
-      objects.config_maps.emplace(name, *unknown);
+    if (objects.unknown) {
+      objects.config_maps.emplace(name, *objects.unknown);
       continue;
     }
     const Result<Found<corev1::ConfigMap>> answer = co_await source->GetConfigMap(name_space, name, timeout);
-    Take(name, answer, objects.config_maps, objects.cached_since, unknown);
+    Take(name, answer, objects.config_maps, objects);
   }
   for (const std::string& name : names.secrets) {
-    if (unknown) {
-      objects.secrets.emplace(name, *unknown);
+    if (objects.unknown) {
+      objects.secrets.emplace(name, *objects.unknown);
       continue;
     }
     const Result<Found<corev1::Secret>> answer = co_await source->GetSecret(name_space, name, timeout);
-    Take(name, answer, objects.secrets, objects.cached_since, unknown);
+    Take(name, answer, objects.secrets, objects);
   }
   co_return objects;
 }

@@ -25,6 +25,7 @@ struct NamedObjects {
   std::map<std::string, Result<std::shared_ptr<const corev1::ConfigMap>>> config_maps;
   std::map<std::string, Result<std::shared_ptr<const corev1::Secret>>> secrets;
   std::optional<WallTime> cached_since;  // of the oldest; unset when all are live
+  std::optional<Error> unknown;          // the first that nobody can tell; the ones after it share it
 };
 
 // Each is asked for in turn with this timeout, until one cannot be told: then all the rest are as unknown.

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "agent/base/log.h"
+#include "agent/decide/pod_object.h"
 #include "agent/pods/image_name.h"
 #include "agent/pods/service_links.h"
 #include "agent/pods/volumes/object_volumes.h"
@@ -14,11 +15,11 @@
 namespace daemonsetd::pods {
 namespace {
 
+using decide::NameOf;
+
 // One question to the source.
 constexpr Nanoseconds kTimeout = std::chrono::seconds(10);
 constexpr BackoffLimits kRefreshRetry{.initial = std::chrono::seconds(5), .maximum = std::chrono::minutes(2)};
-
-std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() + "/" + pod.metadata().name(); }
 
 bool HasToken(const corev1::Volume& volume) {
   const auto& sources = volume.volumesource().projected().sources();
@@ -295,12 +296,7 @@ Task<Result<EnvSources>> PodObjects::SourcesOf(corev1::Container container) {
   AddNames(container, names);
   EnvSources sources;
   sources.objects = co_await Fetch(services_.objects, pod_.metadata().namespace_(), std::move(names), kTimeout);
-  for (const auto& [name, found] : sources.objects.config_maps) {
-    if (!found && IsUnknown(found.error())) co_return found.error();
-  }
-  for (const auto& [name, found] : sources.objects.secrets) {
-    if (!found && IsUnknown(found.error())) co_return found.error();
-  }
+  if (sources.objects.unknown) co_return *sources.objects.unknown;
   Result<std::vector<corev1::Service>> services = co_await Services();
   if (!services) co_return services.error().WithContext("Services for the environment");
   sources.services = std::move(*services);

@@ -6,6 +6,7 @@
 
 #include "agent/base/log.h"
 #include "agent/decide/crash_loop.h"
+#include "agent/decide/pod_object.h"
 #include "agent/decide/pod_status.h"
 #include "agent/pods/pod_record.h"
 #include "agent/pods/termination_message.h"
@@ -13,9 +14,9 @@
 namespace daemonsetd::pods {
 namespace {
 
-constexpr std::string_view kStartKey = "start ";  // of decide::OperationKey, before the container's name
+using decide::NameOf;
 
-std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() + "/" + pod.metadata().name(); }
+constexpr std::string_view kStartKey = "start ";  // of decide::OperationKey, before the container's name
 
 bool IsStart(const decide::Action& action) {
   return std::holds_alternative<decide::SetUpPod>(action) || std::holds_alternative<decide::CreateSandbox>(action) ||

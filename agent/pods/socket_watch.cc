@@ -7,6 +7,7 @@
 
 #include "agent/base/log.h"
 #include "agent/decide/labels.h"
+#include "agent/decide/pod_object.h"
 
 namespace daemonsetd::pods {
 
@@ -63,7 +64,7 @@ void SocketWatch::Tell(const MountedSocket& socket) {
   const bool restart = asked != annotations.end() && asked->second == "true";
   const std::string fact = fmt::format("the host's socket {} was replaced; container {} still holds the old one",
                                        socket.path, socket.container);
-  log::Warning(fact, {{"pod", space + "/" + name}, {"restart", restart ? "true" : "false"}});
+  log::Warning(fact, {{"pod", decide::NameOf(pod)}, {"restart", restart ? "true" : "false"}});
   services_.events.Record(
       decide::ReferenceToContainer(pod, socket.container), EventType::kWarning, "StaleSocketMount",
       restart ? fact + "; the pod is restarted, as its annotation asks"
@@ -71,7 +72,7 @@ void SocketWatch::Tell(const MountedSocket& socket) {
                             fact, name, space));
   if (!restart) return;
   if (const auto stopped = supervisor_.RestartPod(space, name); !stopped) {
-    log::Warning("cannot restart the pod", {{"pod", space + "/" + name}, {"err", stopped.error().message()}});
+    log::Warning("cannot restart the pod", {{"pod", decide::NameOf(pod)}, {"err", stopped.error().message()}});
   }
 }
 

@@ -7,6 +7,7 @@
 #include "agent/base/digest.h"
 #include "agent/base/log.h"
 #include "agent/decide/daemon_pod.h"
+#include "agent/decide/pod_object.h"
 #include "agent/decide/pod_status.h"
 #include "agent/decide/runtime_class.h"
 #include "agent/pods/log_links.h"
@@ -15,14 +16,13 @@ namespace daemonsetd::pods {
 namespace {
 
 using decide::KnownPod;
+using decide::NameOf;
 using decide::Workload;
 
 // A wait between two attempts to fetch the images of a new template; the puller has a back-off of its own per image.
 constexpr BackoffLimits kPullRetry{.initial = std::chrono::seconds(5), .maximum = std::chrono::minutes(5)};
 
 constexpr char kRestartReason[] = "a restart was asked for";
-
-std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() + "/" + pod.metadata().name(); }
 
 std::string NameOf(const Workload& workload) { return workload.namespace_ + "/" + workload.name; }
 
@@ -257,7 +257,7 @@ void Supervisor::Reconcile() {
       Stop(adopt.uid, "its identity does not follow from its DaemonSet any more");
       continue;
     }
-    log::Info("adopted pod", {{"pod", pod.metadata().namespace_() + "/" + pod.metadata().name()}, {"uid", adopt.uid}});
+    log::Info("adopted pod", {{"pod", NameOf(pod)}, {"uid", adopt.uid}});
     auto identity = ReadIdentity(*observed);
     if (!identity) continue;
     // A hash of another version says nothing, so the pod counts as made from the template of now; a later change of the
@@ -312,8 +312,7 @@ Task<void> Supervisor::RunWorker(std::string uid) {
   PodWorker& worker = *workers_.at(uid);
   co_await worker.Run();
   services_.records.RemovePod(uid);  // a static pod comes back under this UID, and begins anew
-  log::Info("pod is gone",
-            {{"pod", worker.pod().metadata().namespace_() + "/" + worker.pod().metadata().name()}, {"uid", uid}});
+  log::Info("pod is gone", {{"pod", NameOf(worker.pod())}, {"uid", uid}});
   workers_.erase(uid);
   wake_.Notify();
 }

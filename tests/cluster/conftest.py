@@ -40,6 +40,15 @@ def cluster():
     assert resisted == [], "the control plane left this behind"
 
 
+@pytest.fixture(scope="module")
+def lone_cluster():
+    """Without a controller manager, for the tests that stop it, go back in time and the like, one after the other."""
+    with new_cluster() as instance:
+        yield instance
+        resisted = instance.stop()
+    assert resisted == [], "the control plane left this behind"
+
+
 @pytest.fixture
 def namespace(cluster):
     """The name of a new namespace, deleted after the test."""

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, new_cluster
+from conftest import ROOT
 from objects import config_map
 
 PROGRAMS = pathlib.Path(os.environ.get("DAEMONSETD_BUILD", ROOT / "build" / "asan")) / "tests" / "cluster"
@@ -51,14 +51,6 @@ def follower(lone_cluster, tmp_path):
     yield instance
     instance.process.terminate()
     assert instance.process.wait(20) == 0, instance.log.read_text()[-3000:]
-
-
-@pytest.fixture(scope="module")
-def lone_cluster():
-    with new_cluster() as instance:
-        yield instance
-        resisted = instance.stop()
-    assert resisted == []
 
 
 def put(cluster, **values):

@@ -15,15 +15,6 @@ CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 EXPIRED = 410
 
 
-@pytest.fixture(scope="module")
-def lone_cluster():
-    """Without a controller manager, for the tests that stop it, go back in time and the like, one after the other."""
-    with new_cluster() as instance:
-        yield instance
-        resisted = instance.stop()
-    assert resisted == []
-
-
 def test_the_server_is_the_pinned_version(cluster):
     assert cluster.get("/version")["gitVersion"] == "v" + go_tools.version("kubernetes")
     assert json.loads(cluster.kubectl("version", "-o", "json"))["clientVersion"]["gitVersion"] == "v1.37.2"

@@ -1,17 +1,12 @@
 #include "agent/kube/transport/connector.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "agent/kube/transport/within_deadline.h"
-
-#include <boost/asio/ip/tcp.hpp>
+#include "agent/async/network.h"
+#include "agent/async/within_deadline.h"
 
 namespace daemonsetd::kube {
 
@@ -24,21 +19,9 @@ constexpr std::size_t kMaximumAddresses = 8;
 }  // namespace
 
 Result<Connector::Addresses> Connector::LookUpBySystem(const std::string& host) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* list = nullptr;
-  if (const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); code != 0) {
-    return Error(ErrorKind::kRetry, fmt::format("the name can't be looked up: {}", ::gai_strerror(code)));
-  }
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
-  Addresses addresses;
-  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-    asio::ip::tcp::endpoint endpoint;
-    if (entry->ai_addrlen > endpoint.capacity()) continue;
-    std::memcpy(endpoint.data(), entry->ai_addr, entry->ai_addrlen);
-    addresses.push_back(endpoint.address());
-  }
-  if (addresses.empty()) return Error(ErrorKind::kRetry, "the name has no address");
+  Result<Addresses> addresses = async::LookUpAddresses(host);
+  if (!addresses) return addresses.error().WithContext("the name can't be looked up");
+  if (addresses->empty()) return Error(ErrorKind::kRetry, "the name has no address");
   return addresses;
 }
 
@@ -75,7 +58,7 @@ Task<ConnectionResult> Connector::Connect(std::shared_ptr<const Access> access, 
       connection.emplace(co_await std::move(attempt));
     } else {
       const MonoTime now = timeline_.mono();
-      connection = co_await WithinDeadline(&timeline_, now + (deadline - now) / left, std::move(attempt));
+      connection = co_await async::WithinDeadline(&timeline_, now + (deadline - now) / left, std::move(attempt));
     }
     if (!connection) connection.emplace(Error(ErrorKind::kRetry, "no answer"));
     if (*connection) {

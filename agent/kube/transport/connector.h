@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/kube/transport/blocking_calls.h"
+#include "agent/async/blocking_calls.h"
 #include "agent/kube/transport/http_connection.h"
 
 namespace daemonsetd::kube {
@@ -35,7 +35,7 @@ class Connector {
 
   async::Timeline& timeline_;
   const LookUp look_up_;
-  BlockingCalls calls_;
+  async::BlockingCalls calls_;
   std::optional<boost::asio::ip::address> last_good_;
 };
 

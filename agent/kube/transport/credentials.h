@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "agent/async/blocking_calls.h"
 #include "agent/async/timeline.h"
 #include "agent/base/result.h"
-#include "agent/kube/transport/blocking_calls.h"
 #include "agent/kube/transport/kubeconfig.h"
 #include "agent/kube/transport/tls.h"
 
@@ -41,7 +41,7 @@ class Credentials {
 
   async::Timeline& timeline_;
   const std::string path_;
-  BlockingCalls calls_;
+  async::BlockingCalls calls_;
   async::Semaphore looking_;
   std::shared_ptr<const Loaded> loaded_;
   MonoTime next_look_;

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "agent/async/network.h"
 #include "agent/base/version.h"
 #include "agent/kube/transport/tls.h"
 
@@ -50,14 +50,6 @@ constexpr int kKeepAliveInterval = 5;
 constexpr int kKeepAliveCount = 3;
 constexpr unsigned kUserTimeout = 40'000;  // milliseconds
 
-std::string ReasonOf(const Code& error) {
-  std::string text = error.message();
-  if (text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])) != 0) {
-    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
-  }
-  return text;
-}
-
 // OpenSSL's packed error, 0 when it is none.
 unsigned long TlsCode(const Code& error) {
   return error.category() == asio::error::get_ssl_category() ? static_cast<unsigned long>(error.value()) : 0;
@@ -78,9 +70,9 @@ Error Broken(const Code& error) {
     return Error(ErrorKind::kInvalid, "the answer is not HTTP: " + error.message());
   }
   if (RefusesOurCertificate(TlsCode(error))) {
-    return Error(ErrorKind::kDenied, "the server refuses our client certificate: " + ReasonOf(error));
+    return Error(ErrorKind::kDenied, "the server refuses our client certificate: " + async::ReasonOf(error));
   }
-  return Error(ErrorKind::kRetry, "the connection broke: " + ReasonOf(error));
+  return Error(ErrorKind::kRetry, "the connection broke: " + async::ReasonOf(error));
 }
 
 // An answer like any other is still right without these, only a dead server is noticed later; so they are not checked.
@@ -205,12 +197,12 @@ Error HandshakeProblem(const Code& error, const TlsSession& session) {
   if (const std::optional<Error> problem = session.CertificateProblem()) return *problem;
   const unsigned long code = TlsCode(error);
   if (RefusesOurCertificate(code)) {
-    return Error(ErrorKind::kDenied, "the server refuses our client certificate: " + ReasonOf(error));
+    return Error(ErrorKind::kDenied, "the server refuses our client certificate: " + async::ReasonOf(error));
   }
   if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) {
     return Error(ErrorKind::kRetry, "TLS handshake: the server closed the connection");
   }
-  return Error(ErrorKind::kRetry, fmt::format("TLS handshake: {}{}", ReasonOf(error),
+  return Error(ErrorKind::kRetry, fmt::format("TLS handshake: {}{}", async::ReasonOf(error),
                                               IsNoTls(code) ? "; does the server speak TLS on this port?" : ""));
 }
 
@@ -221,11 +213,11 @@ Task<ConnectionResult> ConnectTo(asio::ip::address address, std::shared_ptr<cons
   tcp::socket socket(co_await asio::this_coro::executor);
   Code error;
   socket.open(endpoint.protocol(), error);
-  if (error) co_return Error(ErrorKind::kRetry, ReasonOf(error));
+  if (error) co_return Error(ErrorKind::kRetry, async::ReasonOf(error));
   WatchOver(socket);
   std::tie(error) = co_await socket.async_connect(endpoint, kTuple);
   if (error == asio::error::operation_aborted) throw boost::system::system_error(error);
-  if (error) co_return Error(ErrorKind::kRetry, ReasonOf(error));
+  if (error) co_return Error(ErrorKind::kRetry, async::ReasonOf(error));
   std::unique_ptr<HttpConnection> connection;
   if (access->tls) {
     auto session = std::make_unique<TlsSession>(access->tls, access->server_name);

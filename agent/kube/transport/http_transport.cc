@@ -6,11 +6,11 @@
 #include <fmt/format.h>
 
 #include "agent/async/semaphore.h"
+#include "agent/async/within_deadline.h"
 #include "agent/kube/transport/connector.h"
 #include "agent/kube/transport/credentials.h"
 #include "agent/kube/transport/http_connection.h"
 #include "agent/kube/transport/idle_connections.h"
-#include "agent/kube/transport/within_deadline.h"
 
 namespace daemonsetd::kube {
 namespace {
@@ -72,7 +72,7 @@ class Stream final : public HttpStream {
     // Held here, so that it goes with whatever ends this call but a piece.
     std::unique_ptr<HttpConnection> connection = std::move(connection_);
     const std::optional<Result<std::string>> piece =
-        co_await WithinDeadline(&timeline_, deadline, connection->ReadPiece());
+        co_await async::WithinDeadline(&timeline_, deadline, connection->ReadPiece());
     if (!piece) co_return Error(ErrorKind::kTimeout, server_ + ": nothing came in time");
     if (!*piece) co_return piece->error().WithContext(server_);
     ended_ = (*piece)->empty();
@@ -103,12 +103,14 @@ struct KubeconfigTransport::Impl {
         idle(std::make_shared<IdleConnections>(executor, the_timeline)) {}
 
   Task<Result<Begun>> Begin(HttpRequest request, MonoTime deadline, std::shared_ptr<Progress> progress);
+  // The rest of the answer; the connection is kept for others.
+  Task<Result<HttpResponse>> ReadToEnd(Begun begun, std::shared_ptr<Progress> progress);
   Task<Result<HttpResponse>> Exchange(HttpRequest request, MonoTime deadline, std::shared_ptr<Progress> progress);
   Task<Result<HttpStreamStart>> OpenStream(HttpRequest request, MonoTime deadline, std::shared_ptr<Progress> progress);
 
   template <class T>
   Task<Result<T>> InTime(MonoTime deadline, std::shared_ptr<Progress> progress, Task<Result<T>> task) {
-    std::optional<Result<T>> answer = co_await WithinDeadline(&timeline, deadline, std::move(task));
+    std::optional<Result<T>> answer = co_await async::WithinDeadline(&timeline, deadline, std::move(task));
     if (answer) co_return std::move(*answer);
     co_return Error(ErrorKind::kTimeout, fmt::format("{}: no answer in time ({})", progress->server, progress->phase));
   }
@@ -160,12 +162,16 @@ Task<Result<HttpResponse>> KubeconfigTransport::Impl::Exchange(HttpRequest reque
   const async::Semaphore::Permit place = co_await places.Acquire();
   Result<Begun> begun = co_await Begin(std::move(request), deadline, progress);
   if (!begun) co_return begun.error();
+  co_return co_await ReadToEnd(std::move(*begun), progress);
+}
+
+Task<Result<HttpResponse>> KubeconfigTransport::Impl::ReadToEnd(Begun begun, std::shared_ptr<Progress> progress) {
   progress->phase = "reading the answer";
-  Result<std::string> body = co_await ReadBody(begun->connection.get());
+  Result<std::string> body = co_await ReadBody(begun.connection.get());
   if (!body) co_return body.error().WithContext(progress->server);
-  idle->Put(std::move(begun->connection));
-  begun->response.body = std::move(*body);
-  co_return std::move(begun->response);
+  idle->Put(std::move(begun.connection));
+  begun.response.body = std::move(*body);
+  co_return std::move(begun.response);
 }
 
 Task<Result<HttpStreamStart>> KubeconfigTransport::Impl::OpenStream(HttpRequest request, MonoTime deadline,
@@ -173,16 +179,14 @@ Task<Result<HttpStreamStart>> KubeconfigTransport::Impl::OpenStream(HttpRequest 
   Result<Begun> begun = co_await Begin(std::move(request), deadline, progress);
   if (!begun) co_return begun.error();
   HttpStreamStart start;
-  start.response = std::move(begun->response);
-  if (start.response.status == 200) {
+  if (begun->response.status == 200) {
+    start.response = std::move(begun->response);
     start.stream = std::make_unique<Stream>(timeline, progress->server, std::move(begun->connection), idle);
     co_return std::move(start);
   }
-  progress->phase = "reading the answer";
-  Result<std::string> body = co_await ReadBody(begun->connection.get());
-  if (!body) co_return body.error().WithContext(progress->server);
-  idle->Put(std::move(begun->connection));
-  start.response.body = std::move(*body);
+  Result<HttpResponse> response = co_await ReadToEnd(std::move(*begun), progress);
+  if (!response) co_return response.error();
+  start.response = std::move(*response);
   co_return std::move(start);
 }
 

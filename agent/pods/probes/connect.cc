@@ -1,16 +1,13 @@
 #include "agent/pods/probes/connect.h"
 
-#include <netdb.h>
 #include <sys/socket.h>
 
-#include <cctype>
-#include <cstring>
-#include <memory>
+#include <functional>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "agent/async/wake.h"
+#include "agent/async/network.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
@@ -30,21 +27,9 @@ constexpr int kLookupsAtOnce = 2;
 using Addresses = std::vector<asio::ip::address>;
 
 Result<Addresses> LookUp(const std::string& host) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* list = nullptr;
-  if (const int code = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); code != 0) {
-    return Error(ErrorKind::kRetry, fmt::format("lookup {}: {}", host, ::gai_strerror(code)));
-  }
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
-  Addresses addresses;
-  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-    tcp::endpoint endpoint;
-    if (entry->ai_addrlen > endpoint.capacity()) continue;
-    std::memcpy(endpoint.data(), entry->ai_addr, entry->ai_addrlen);
-    addresses.push_back(endpoint.address());
-  }
-  if (addresses.empty()) return Error(ErrorKind::kRetry, fmt::format("lookup {}: no address", host));
+  Result<Addresses> addresses = async::LookUpAddresses(host);
+  if (addresses && addresses->empty()) addresses = Error(ErrorKind::kRetry, "no address");
+  if (!addresses) return addresses.error().WithContext("lookup " + host);
   return addresses;
 }
 
@@ -58,34 +43,14 @@ void CloseByReset(tcp::socket& socket) {
 
 }  // namespace
 
-struct NameLookup::Request {
-  Request(const async::Executor& executor, std::string name) : host(std::move(name)), answered(executor) {}
-  std::string host;
-  Result<Addresses> answer = Error(ErrorKind::kRetry, "lookup: not answered");
-  async::Wake answered;
-};
-
 NameLookup::NameLookup(async::Executor executor, async::BlockingPool& pool)
-    : executor_(executor), pool_(pool), places_(executor, kLookupsAtOnce), scope_(std::move(executor)) {}
-
-Task<void> NameLookup::Ask(async::BlockingPool* pool, std::shared_ptr<Request> request,
-                           async::Semaphore::Permit /*held until the end*/) {
-  std::function<Status()> look_up = [request]() -> Status {
-    request->answer = LookUp(request->host);
-    return Ok();
-  };
-  co_await pool->Run(std::move(look_up));
-  request->answered.Notify();
-}
+    : calls_(std::move(executor), pool, kLookupsAtOnce) {}
 
 Task<Result<Addresses>> NameLookup::Find(std::string host) {
   boost::system::error_code not_numeric;
   if (const auto address = asio::ip::make_address(host, not_numeric); !not_numeric) co_return Addresses{address};
-  async::Semaphore::Permit permit = co_await places_.Acquire();
-  auto request = std::make_shared<Request>(executor_, std::move(host));
-  scope_.Spawn("name look-up", Ask(&pool_, request, std::move(permit)));
-  co_await request->answered.Wait();
-  co_return std::move(request->answer);
+  std::function<Result<Addresses>()> look_up = [host = std::move(host)] { return LookUp(host); };
+  co_return co_await calls_.Run(std::move(look_up));
 }
 
 Task<Result<tcp::socket>> Connect(NameLookup* names, std::string host, std::uint16_t port) {
@@ -104,8 +69,8 @@ Task<Result<tcp::socket>> Connect(NameLookup* names, std::string host, std::uint
     }
     if (!error) co_return std::move(socket);
     if (error == asio::error::operation_aborted) throw boost::system::system_error(error);
-    last = Error(ErrorKind::kRetry,
-                 fmt::format("dial tcp {}: connect: {}", JoinHostPort(address.to_string(), port), ReasonOf(error)));
+    last = Error(ErrorKind::kRetry, fmt::format("dial tcp {}: connect: {}", JoinHostPort(address.to_string(), port),
+                                                async::ReasonOf(error)));
   }
   co_return last;
 }
@@ -113,14 +78,6 @@ Task<Result<tcp::socket>> Connect(NameLookup* names, std::string host, std::uint
 std::string JoinHostPort(std::string_view host, std::uint16_t port) {
   return host.find(':') == std::string_view::npos ? fmt::format("{}:{}", host, port)
                                                   : fmt::format("[{}]:{}", host, port);
-}
-
-std::string ReasonOf(const boost::system::error_code& error) {
-  std::string text = error.message();
-  if (text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])) != 0) {
-    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
-  }
-  return text;
 }
 
 }  // namespace daemonsetd::pods

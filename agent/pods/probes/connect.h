@@ -5,9 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/async/blocking_pool.h"
-#include "agent/async/semaphore.h"
-#include "agent/async/task_scope.h"
+#include "agent/async/blocking_calls.h"
 #include "agent/base/result.h"
 
 #include <boost/asio/ip/address.hpp>
@@ -26,16 +24,10 @@ class NameLookup {
   Task<Result<std::vector<boost::asio::ip::address>>> Find(std::string host);
 
   // Waits for the look-ups under way. Required before destruction.
-  Task<void> Close() { return scope_.Join(); }
+  Task<void> Close() { return calls_.Close(); }
 
  private:
-  struct Request;
-  static Task<void> Ask(async::BlockingPool* pool, std::shared_ptr<Request> request, async::Semaphore::Permit permit);
-
-  async::Executor executor_;
-  async::BlockingPool& pool_;
-  async::Semaphore places_;
-  async::TaskScope scope_;
+  async::BlockingCalls calls_;
 };
 
 // Connects to the first address of `host` that takes it. The socket sends a reset when it is closed: a probe must leave
@@ -45,8 +37,5 @@ Task<Result<boost::asio::ip::tcp::socket>> Connect(NameLookup* names, std::strin
 
 // "10.0.0.1:80", "[::1]:80".
 std::string JoinHostPort(std::string_view host, std::uint16_t port);
-
-// A system error's text in the style of the rest of a line: "connection refused".
-std::string ReasonOf(const boost::system::error_code& error);
 
 }  // namespace daemonsetd::pods

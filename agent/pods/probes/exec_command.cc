@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
+#include "agent/async/within_deadline.h"
 #include "agent/base/log.h"
 #include "agent/model/json_reader.h"
-#include "agent/pods/probes/within_deadline.h"
 
 namespace daemonsetd::pods {
 
@@ -131,10 +131,10 @@ Task<ProbeResult> ExecRunner::Run(ExecCommand exec, Nanoseconds timeout) {
   const async::Executor executor = co_await this_coro::executor;
   const MonoTime begin = timeline_.mono();
   const MonoTime deadline = begin + timeout;
-  Running<Result<cri::v1::ExecSyncResponse>> call(
+  async::Running<Result<cri::v1::ExecSyncResponse>> call(
       executor, runtime_.ExecSync(RequestOf(exec, timeout), timeout + kRuntimeMargin + kCallMargin));
   // Asked half way: most commands have long ended then and cost no further call.
-  Running<std::optional<pid_t>> pid(executor, PidOf(exec.container_id, begin + timeout / 2, deadline));
+  async::Running<std::optional<pid_t>> pid(executor, PidOf(exec.container_id, begin + timeout / 2, deadline));
   const bool ended = co_await call.WaitUntil(&timeline_, deadline);
 
   // From here to the end of what was started nothing may be interrupted; it is short.

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "agent/async/within_deadline.h"
 #include "agent/pods/probes/user_agent.h"
-#include "agent/pods/probes/within_deadline.h"
 #include "health.grpc.pb.h"
 
 #include <grpcpp/create_channel_posix.h>
@@ -102,7 +102,7 @@ Task<ProbeResult> GrpcChecker::Run(GrpcCheck check, Nanoseconds timeout) {
   auto progress = std::make_shared<Progress>();
   const std::string address = JoinHostPort(check.host, check.port);
   std::optional<ProbeResult> result =
-      co_await WithinDeadline(&timeline_, timeline_.mono() + timeout, Ask(std::move(check), timeout, progress));
+      co_await async::WithinDeadline(&timeline_, timeline_.mono() + timeout, Ask(std::move(check), timeout, progress));
   if (result) co_return std::move(*result);
   const std::string time = FormatDuration(timeout);
   co_return progress->connected

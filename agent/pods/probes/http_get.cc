@@ -6,7 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "agent/pods/probes/within_deadline.h"
+#include "agent/async/network.h"
+#include "agent/async/within_deadline.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
@@ -57,7 +58,7 @@ Error Broken(const boost::system::error_code& error) {
   if (error.category() == http::make_error_code(http::error::bad_version).category()) {
     return Error(ErrorKind::kRetry, "malformed HTTP response: " + error.message());
   }
-  return Error(ErrorKind::kRetry, ReasonOf(error));
+  return Error(ErrorKind::kRetry, async::ReasonOf(error));
 }
 
 template <class Stream>
@@ -119,7 +120,7 @@ Task<Result<Answer>> ConverseOverTls(tcp::socket socket, asio::ssl::context* tls
   if (!server_name.empty()) SSL_set_tlsext_host_name(stream.native_handle(), server_name.c_str());
   const auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::client, kTuple);
   if (error == asio::error::operation_aborted) throw boost::system::system_error(error);
-  if (error) co_return Error(ErrorKind::kRetry, "TLS handshake: " + ReasonOf(error));
+  if (error) co_return Error(ErrorKind::kRetry, "TLS handshake: " + async::ReasonOf(error));
   co_return co_await Converse(&stream, std::move(request), std::move(progress));
 }
 
@@ -193,8 +194,8 @@ Task<ProbeResult> HttpGetter::Impl::Follow(HttpGet get, std::shared_ptr<Progress
 Task<ProbeResult> HttpGetter::Run(HttpGet get, Nanoseconds timeout) {
   Impl& impl = *impl_;
   auto progress = std::make_shared<Progress>();
-  std::optional<ProbeResult> result =
-      co_await WithinDeadline(&impl.timeline, impl.timeline.mono() + timeout, impl.Follow(std::move(get), progress));
+  std::optional<ProbeResult> result = co_await async::WithinDeadline(&impl.timeline, impl.timeline.mono() + timeout,
+                                                                     impl.Follow(std::move(get), progress));
   if (result) co_return std::move(*result);
   co_return ProbeFailure(
       fmt::format("Get \"{}\": timed out after {} ({})", progress->url, FormatDuration(timeout), progress->phase));

@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "agent/async/within_deadline.h"
 #include "agent/pods/probes/user_agent.h"
-#include "agent/pods/probes/within_deadline.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -119,7 +119,7 @@ Task<ProbeResult> Prober::Dial(corev1::TCPSocketAction action, ProbeTarget targe
   const Result<std::string> host = HostOf(action.host(), target);
   if (!host) co_return ProbeUnknown("tcpSocket: " + host.error().message());
   std::optional<ProbeResult> result =
-      co_await WithinDeadline(&timeline_, timeline_.mono() + timeout, ConnectOnce(&names_, *host, *port));
+      co_await async::WithinDeadline(&timeline_, timeline_.mono() + timeout, ConnectOnce(&names_, *host, *port));
   if (result) co_return std::move(*result);
   co_return ProbeFailure(
       fmt::format("dial tcp {}: timed out after {}", JoinHostPort(*host, *port), FormatDuration(timeout)));
@@ -140,7 +140,7 @@ Task<ProbeResult> Prober::Sleep(corev1::SleepAction action, Nanoseconds timeout)
   // Longer than any timeout is longer than any timeout.
   const Nanoseconds duration = Seconds(std::clamp<std::int64_t>(action.seconds(), 0, 1'000'000'000));
   std::optional<ProbeResult> result =
-      co_await WithinDeadline(&timeline_, timeline_.mono() + timeout, SleepOnce(&timeline_, duration));
+      co_await async::WithinDeadline(&timeline_, timeline_.mono() + timeout, SleepOnce(&timeline_, duration));
   if (result) co_return std::move(*result);
   co_return ProbeFailure(fmt::format("sleep: timed out after {}", FormatDuration(timeout)));
 }

@@ -86,6 +86,22 @@ Status AddKeys(const Result<const Object*>& found, const KeyItems& items, bool o
   return Ok();
 }
 
+// `Source`: a volume's source or a projection of it.
+template <class Source>
+Status AddConfigMap(const Source& source, const NamedObjects& objects, const FileDefaults& defaults,
+                    WantedFiles& files) {
+  const std::string& name = source.localobjectreference().name();
+  return AddKeys(FindConfigMap(objects, name), source.items(), source.optional(), defaults, "configmap", "config key",
+                 name, files);
+}
+
+template <class Source>
+Status AddSecret(const std::string& name, const Source& source, const NamedObjects& objects,
+                 const FileDefaults& defaults, WantedFiles& files) {
+  return AddKeys(FindSecret(objects, name), source.items(), source.optional(), defaults, "secret", "secret key", name,
+                 files);
+}
+
 // Go's %q: printable text as it is, the rest escaped.
 std::string Quoted(std::string_view text) {
   constexpr std::string_view kEscaped = "\a\b\f\n\r\t\v\\\"";
@@ -158,14 +174,10 @@ Status AddProjected(const corev1::Pod& pod, const corev1::ProjectedVolumeSource&
   for (int i = 0; i < source.sources_size(); ++i) {
     const corev1::VolumeProjection& from = source.sources(i);
     if (from.has_configmap()) {
-      const std::string& name = from.configmap().localobjectreference().name();
-      DAEMONSETD_RETURN_IF_ERROR(AddKeys(FindConfigMap(objects, name), from.configmap().items(),
-                                         from.configmap().optional(), defaults, "configmap", "config key", name,
-                                         files));
+      DAEMONSETD_RETURN_IF_ERROR(AddConfigMap(from.configmap(), objects, defaults, files));
     } else if (from.has_secret()) {
-      const std::string& name = from.secret().localobjectreference().name();
-      DAEMONSETD_RETURN_IF_ERROR(AddKeys(FindSecret(objects, name), from.secret().items(), from.secret().optional(),
-                                         defaults, "secret", "secret key", name, files));
+      DAEMONSETD_RETURN_IF_ERROR(
+          AddSecret(from.secret().localobjectreference().name(), from.secret(), objects, defaults, files));
     } else if (from.has_downwardapi()) {
       DAEMONSETD_RETURN_IF_ERROR(AddDownward(pod, from.downwardapi().items(), defaults, facts, files));
     } else if (from.has_serviceaccounttoken()) {
@@ -199,14 +211,10 @@ Status Check(const WantedFiles& files) {
 Status AddFiles(const corev1::Pod& pod, const corev1::VolumeSource& source, const NamedObjects& objects,
                 const TokenValues& tokens, const PodFacts& facts, WantedFiles& files) {
   if (source.has_configmap()) {
-    const std::string& name = source.configmap().localobjectreference().name();
-    return AddKeys(FindConfigMap(objects, name), source.configmap().items(), source.configmap().optional(),
-                   DefaultsOf(source.configmap()), "configmap", "config key", name, files);
+    return AddConfigMap(source.configmap(), objects, DefaultsOf(source.configmap()), files);
   }
   if (source.has_secret()) {
-    const std::string& name = source.secret().secretname();
-    return AddKeys(FindSecret(objects, name), source.secret().items(), source.secret().optional(),
-                   DefaultsOf(source.secret()), "secret", "secret key", name, files);
+    return AddSecret(source.secret().secretname(), source.secret(), objects, DefaultsOf(source.secret()), files);
   }
   if (source.has_downwardapi()) {
     return AddDownward(pod, source.downwardapi().items(), DefaultsOf(source.downwardapi()), facts, files);

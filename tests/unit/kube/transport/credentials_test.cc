@@ -2,8 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <future>
-
 #include "tests/unit/kube/transport/transport_fixture.h"
 
 namespace daemonsetd::kube {
@@ -159,26 +157,6 @@ TEST_F(CredentialsTest, ReadAKeyBesideItsCertificate) {
   WriteKubeconfig(kHttps, "client-certificate: node.pem, client-key: node.pem");
   const auto access = Look();
   EXPECT_TRUE(access) << access.error().message();
-}
-
-TEST(BlockingCallsTest, ACallThatHangsCanBeLeftBehind) {
-  testing::TestLoop loop;
-  async::BlockingPool pool(1);
-  BlockingCalls calls(loop.executor(), pool);
-  std::promise<void> gate;
-  std::function<int()> hang = [opened = gate.get_future().share()] {
-    opened.wait();
-    return 1;
-  };
-  const auto waiting = loop.Start(calls.Run(hang));
-  loop.Cancel(waiting);
-  EXPECT_TRUE(waiting->threw());
-  const auto next = loop.Start(calls.Run(std::function<int()>([] { return 2; })));
-  EXPECT_FALSE(next->done()) << "the one before still holds the only place";
-  gate.set_value();
-  loop.RunUntil(next->ended);
-  EXPECT_EQ(*next->value, 2);
-  loop.Run(calls.Close(), testing::TestLoop::Clock::kStands);
 }
 
 }  // namespace

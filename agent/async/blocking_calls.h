@@ -1,5 +1,5 @@
 // Calls that block and cannot be taken back (a name look-up, a file on a dead mount), made so that who waits for one
-// can give up. One at a time: those that hang must not use up the pool.
+// can give up. Few at a time: those that hang must not use up the pool.
 #pragma once
 
 #include <functional>
@@ -12,21 +12,22 @@
 #include "agent/async/task_scope.h"
 #include "agent/async/wake.h"
 
-namespace daemonsetd::kube {
+namespace daemonsetd::async {
 
 class BlockingCalls {
  public:
-  BlockingCalls(async::Executor executor, async::BlockingPool& pool)
-      : executor_(executor), pool_(pool), place_(executor, 1), scope_(std::move(executor)) {}
+  // At most `at_once` calls at the same time; the others wait for them until they give up themselves.
+  BlockingCalls(Executor executor, BlockingPool& pool, int at_once = 1)
+      : executor_(executor), pool_(pool), places_(executor, at_once), scope_(std::move(executor)) {}
 
   // The answer of `function`, which runs on the pool and must not throw. Throws operation_aborted when the calling
   // coroutine is cancelled; the function then goes on and its answer is lost.
   template <class T>
   Task<T> Run(std::function<T()> function) {
-    async::Semaphore::Permit permit = co_await place_.Acquire();
+    Semaphore::Permit permit = co_await places_.Acquire();
     // Two objects: the pool may be the last to let go of the answer, and a wake-up belongs to the loop.
     auto answer = std::make_shared<std::optional<T>>();
-    auto ended = std::make_shared<async::Wake>(executor_);
+    auto ended = std::make_shared<Wake>(executor_);
     std::function<Status()> call = [answer, function = std::move(function)]() -> Status {
       answer->emplace(function());
       return Ok();
@@ -40,16 +41,16 @@ class BlockingCalls {
   Task<void> Close() { return scope_.Join(); }
 
  private:
-  static Task<void> Carry(async::BlockingPool* pool, std::function<Status()> call, std::shared_ptr<async::Wake> ended,
-                          async::Semaphore::Permit /*held until the end*/) {
+  static Task<void> Carry(BlockingPool* pool, std::function<Status()> call, std::shared_ptr<Wake> ended,
+                          Semaphore::Permit /*held until the end*/) {
     co_await pool->Run(std::move(call));
     ended->Notify();
   }
 
-  async::Executor executor_;
-  async::BlockingPool& pool_;
-  async::Semaphore place_;
-  async::TaskScope scope_;
+  Executor executor_;
+  BlockingPool& pool_;
+  Semaphore places_;
+  TaskScope scope_;
 };
 
-}  // namespace daemonsetd::kube
+}  // namespace daemonsetd::async

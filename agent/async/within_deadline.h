@@ -13,14 +13,14 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
-namespace daemonsetd::pods {
+namespace daemonsetd::async {
 
 // A task that is being waited for in steps. End() must be awaited before it is destroyed.
 template <class T>
 class Running {
  public:
-  Running(async::Executor executor, Task<T> task) : scope_(executor), wake_(executor) {
-    scope_.Spawn("probe", Keep(std::move(task), &answer_), [this] {
+  Running(Executor executor, Task<T> task) : scope_(executor), wake_(executor) {
+    scope_.Spawn("call with a deadline", Keep(std::move(task), &answer_), [this] {
       ended_ = true;
       wake_.Notify();
     });
@@ -28,7 +28,7 @@ class Running {
 
   // True when the task ended before `deadline`. A cancelled caller gets false and is deaf to cancellation from here on,
   // so that it can wait for the end; End() then throws.
-  Task<bool> WaitUntil(async::Timeline* timeline, MonoTime deadline) {
+  Task<bool> WaitUntil(Timeline* timeline, MonoTime deadline) {
     try {
       while (!ended_) {
         if (!co_await wake_.WaitUntil(*timeline, deadline)) break;
@@ -37,7 +37,7 @@ class Running {
       if (error.code() != boost::asio::error::operation_aborted) throw;
       cancelled_ = true;
     }
-    if (cancelled_) co_await async::kDeafToCancellation;
+    if (cancelled_) co_await kDeafToCancellation;
     co_return ended_;
   }
 
@@ -59,13 +59,13 @@ class Running {
   std::optional<T> answer_;
   bool ended_ = false;
   bool cancelled_ = false;
-  async::TaskScope scope_;
-  async::Wake wake_;
+  TaskScope scope_;
+  Wake wake_;
 };
 
 // Nullopt: `deadline` came first.
 template <class T>
-Task<std::optional<T>> WithinDeadline(async::Timeline* timeline, MonoTime deadline, Task<T> task) {
+Task<std::optional<T>> WithinDeadline(Timeline* timeline, MonoTime deadline, Task<T> task) {
   Running<T> running(co_await boost::asio::this_coro::executor, std::move(task));
   const bool in_time = co_await running.WaitUntil(timeline, deadline);
   co_await running.End();
@@ -73,4 +73,4 @@ Task<std::optional<T>> WithinDeadline(async::Timeline* timeline, MonoTime deadli
   co_return std::move(running.answer());
 }
 
-}  // namespace daemonsetd::pods
+}  // namespace daemonsetd::async
