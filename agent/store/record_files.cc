@@ -21,8 +21,6 @@ namespace {
 
 using async::Descriptor;
 
-constexpr std::string_view kUnfinished = ".tmp";
-constexpr std::string_view kDamaged = ".damaged";
 constexpr mode_t kDirectoryMode = 0700;
 constexpr mode_t kFileMode = 0600;
 
@@ -75,7 +73,7 @@ Status Apply(int directory, const FileChange& change) {
     if (::unlinkat(directory, change.name.c_str(), 0) != 0 && errno != ENOENT) return Failed("remove", errno);
     return Ok();
   }
-  const std::string unfinished = change.name + std::string(kUnfinished);
+  const std::string unfinished = change.name + std::string(kUnfinishedEnding);
   Status written = WriteUnfinished(directory, unfinished, *change.content);
   if (written && ::renameat(directory, unfinished.c_str(), directory, change.name.c_str()) != 0) {
     written = Failed("rename", errno);
@@ -142,9 +140,9 @@ DirectoryContent ReadDirectory(const std::string& path, std::size_t max_files) {
   };
   std::vector<Found> found;
   for (const std::string& name : *names) {
-    if (name.ends_with(kDamaged)) continue;
+    if (name.ends_with(kDamagedEnding)) continue;
     const std::string full = path + "/" + name;
-    if (name.ends_with(kUnfinished)) {
+    if (name.ends_with(kUnfinishedEnding)) {
       if (::unlinkat(directory.get(), name.c_str(), 0) != 0) problem(Failed("remove " + full, errno));
       continue;
     }
@@ -175,7 +173,7 @@ DirectoryContent ReadDirectory(const std::string& path, std::size_t max_files) {
 
 std::string SetAside(const std::string& directory, const std::string& name) {
   const std::string path = directory + "/" + name;
-  const std::string aside = path + std::string(kDamaged);
+  const std::string aside = path + std::string(kDamagedEnding);
   if (::rename(path.c_str(), aside.c_str()) == 0) return "set aside as " + aside;
   return Failed("it could not be set aside", errno).message();
 }

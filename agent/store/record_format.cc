@@ -14,8 +14,9 @@ namespace daemonsetd::store {
 namespace {
 
 constexpr std::string_view kMagic = "daemonsetd-record ";
-constexpr std::size_t kMaxHeader = 128;
 constexpr std::size_t kMaxSafeName = 128;
+constexpr std::size_t kMaxObjectFileName = 200;  // NAME_MAX is 255, and endings are added
+constexpr char kEscape = '%';
 
 constexpr std::array<std::uint32_t, 256> MakeCrcTable() {
   std::array<std::uint32_t, 256> table{};
@@ -36,6 +37,21 @@ std::string_view TakeWord(std::string_view& text) {
   const std::string_view word = text.substr(0, end);
   text.remove_prefix(std::min(end + 1, text.size()));
   return word;
+}
+
+bool IsPlain(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; }
+
+// Never equal to a safe name: those of UIDs have no capital letter, those of objects have an underscore.
+std::string DerivedFileName(std::string_view text) { return "X" + DerivedUid(text); }
+
+void AppendEscaped(std::string_view part, std::string& text) {
+  for (const char c : part) {
+    if (IsPlain(c) || (c >= 'A' && c <= 'Z') || c == '.') {
+      text += c;
+    } else {
+      text += fmt::format("{}{:02x}", kEscape, static_cast<unsigned char>(c));
+    }
+  }
 }
 
 template <class Number>
@@ -66,7 +82,7 @@ std::string EncodeRecord(std::string_view kind, const google::protobuf::Message&
 }
 
 Status DecodeRecord(std::string_view bytes, std::string_view kind, google::protobuf::Message& message) {
-  const std::size_t line_end = bytes.substr(0, kMaxHeader).find('\n');
+  const std::size_t line_end = bytes.substr(0, kMaxHeaderBytes).find('\n');
   if (line_end == std::string_view::npos || !bytes.starts_with(kMagic)) return Damaged("it has no header");
   std::string_view header = bytes.substr(kMagic.size(), line_end - kMagic.size());
   const std::string_view payload = bytes.substr(line_end + 1);
@@ -100,11 +116,30 @@ Status DecodeRecord(std::string_view bytes, std::string_view kind, google::proto
 }
 
 std::string RecordFileName(std::string_view uid) {
-  const bool safe = !uid.empty() && uid.size() <= kMaxSafeName && std::all_of(uid.begin(), uid.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
-  // Never equal to a safe name: those have no capital letter.
-  return safe ? std::string(uid) : "X" + DerivedUid(uid);
+  const bool safe = !uid.empty() && uid.size() <= kMaxSafeName && std::all_of(uid.begin(), uid.end(), IsPlain);
+  return safe ? std::string(uid) : DerivedFileName(uid);
+}
+
+std::string ObjectId(std::string_view kind, std::string_view name_space, std::string_view name) {
+  std::string id;
+  AppendEscaped(kind, id);
+  id += '/';
+  AppendEscaped(name_space, id);
+  id += '/';
+  AppendEscaped(name, id);
+  return id;
+}
+
+std::string ObjectFileName(std::string_view object_id) {
+  // An object may well be called "app.tmp".
+  const bool reserved = object_id.ends_with(kUnfinishedEnding) || object_id.ends_with(kDamagedEnding);
+  const bool escaped = object_id.find(kEscape) != std::string_view::npos;
+  if (reserved || escaped || object_id.starts_with('.') || object_id.size() > kMaxObjectFileName) {
+    return DerivedFileName(object_id);
+  }
+  std::string name(object_id);
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
 }
 
 }  // namespace daemonsetd::store

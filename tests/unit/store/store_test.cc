@@ -4,91 +4,16 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
-#include "tests/support/loop.h"
+#include "tests/unit/store/store_fixture.h"
 
 namespace daemonsetd::store {
 namespace {
 
-namespace fs = std::filesystem;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using testing::TestLoop;
-
-class StoreTest : public ::testing::Test {
- protected:
-  StoreTest() {
-    std::string pattern = ::testing::TempDir() + "store-test-XXXXXX";
-    root = ::mkdtemp(pattern.data());
-    directory = root + "/checkpoint";
-  }
-  ~StoreTest() override {
-    Stop();
-    fs::remove_all(root);
-  }
-
-  LoadResult Start() {
-    LoadResult loaded = Load(directory);
-    store = std::make_unique<Store>(loop.executor(), loop.timeline(), blocking, directory, [this] { ++told; });
-    store->Adopt(loaded);
-    running = loop.Start(store->Run());
-    return loaded;
-  }
-  void Stop() {
-    if (running) loop.Cancel(running);
-    running.reset();
-    store.reset();
-  }
-  PodRecord Pod(const std::string& uid, int restarts = 1) {
-    PodRecord record;
-    record.set_uid(uid);
-    record.set_namespace_("default");
-    record.set_name("pod-" + uid);
-    (*record.mutable_containers())["main"].set_restart_count(restarts);
-    return record;
-  }
-  WorkloadRecord Workload(const std::string& uid, std::uint32_t next) {
-    WorkloadRecord record;
-    record.set_owner_uid(uid);
-    record.set_next_sequence(next);
-    return record;
-  }
-  std::string PathOf(const std::string& uid) { return directory + "/pods/" + uid; }
-  static std::string Content(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
-  }
-  static void WriteText(const std::string& path, const std::string& text) {
-    std::ofstream(path, std::ios::binary) << text;
-  }
-  static mode_t ModeOf(const std::string& path) {
-    struct stat status{};
-    EXPECT_EQ(::lstat(path.c_str(), &status), 0) << path;
-    return status.st_mode & 07777;
-  }
-  std::vector<std::string> FilesIn(const std::string& path) {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(path)) names.push_back(entry.path().filename());
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-
-  TestLoop loop;
-  async::BlockingPool blocking{0};
-  std::string root;
-  std::string directory;
-  std::unique_ptr<Store> store;
-  std::shared_ptr<testing::Started<void>> running;
-  int told = 0;
-};
 
 TEST_F(StoreTest, WhatWasPutIsThereAfterARestart) {
   EXPECT_THAT(Start().problems, IsEmpty());
