@@ -15,6 +15,7 @@ struct KeyFlag {
 };
 constexpr std::array kKeyFlags = {
     KeyFlag{"--node-name", "nodeName", "NAME"},
+    KeyFlag{"--kubeconfig", "kubeconfig", "FILE"},
     KeyFlag{"--manifest-directory", "manifestDirectory", "DIR"},
     KeyFlag{"--runtime-endpoint", "runtimeEndpoint", "unix:///PATH"},
     KeyFlag{"--socket", "socketPath", "PATH"},

@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kFileLimit = 1 << 20;
 constexpr std::size_t kDropInLimit = 256;
 constexpr std::string_view kOwnTaint = "daemonsetd.dev/daemonsets-only";
+constexpr std::string_view kBoundAll = "bound-all";
 
 std::string WithoutSpareSlashes(const std::string& path) {
   std::string out;
@@ -33,8 +34,8 @@ std::string WithoutSpareSlashes(const std::string& path) {
 }
 
 void FillIn(Message& message, Origins& origins, const Surroundings& surroundings) {
-  // "[]" in a file means no taint; only silence means the default.
-  if (!origins.Has("nodeTaints")) {
+  // "[]" in a file means no taint; only silence means the default. A node of bound-all takes ordinary pods.
+  if (!origins.Has("nodeTaints") && message.podsource() != kBoundAll) {
     auto& taint = *message.add_nodetaints();
     taint.set_key(std::string(kOwnTaint));
     taint.set_effect("NoSchedule");
@@ -63,6 +64,8 @@ void FillIn(Message& message, Origins& origins, const Surroundings& surroundings
 Durations ReadDurations(const Message& message) {
   const auto read = [&](std::string_view key) { return ParseDuration(ScalarText(message, key)).value(); };
   return {
+      .node_lease_duration = read("nodeLeaseDuration"),
+      .api_server_start_wait = read("apiServerStartWait"),
       .file_check_frequency = read("fileCheckFrequency"),
       .runtime_request_timeout = read("runtimeRequestTimeout"),
       .image_pull_timeout = read("imagePullTimeout"),

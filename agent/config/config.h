@@ -15,7 +15,9 @@ inline constexpr std::string_view kDefaultDirectory = "/etc/daemonsetd/config.d"
 
 // The duration keys, read once.
 struct Durations {
-  Nanoseconds file_check_frequency;  // zero: never
+  Nanoseconds node_lease_duration;
+  Nanoseconds api_server_start_wait;  // zero: none
+  Nanoseconds file_check_frequency;   // zero: never
   Nanoseconds runtime_request_timeout;
   Nanoseconds image_pull_timeout;
   Nanoseconds runtime_poll_interval;

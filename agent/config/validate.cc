@@ -290,7 +290,23 @@ class Checker {
     }
   }
 
+  // The other keys about the API server have a use only with it, but say nothing wrong without it.
+  void CheckApiServerKeys() {
+    const std::string& source = message_.podsource();
+    if ((source == "bound" || source == "bound-all") && message_.kubeconfig().empty()) {
+      Add("podSource", fmt::format("\"{}\" takes pods from the API server; set kubeconfig, or write local", source),
+          "kubeconfig");
+    }
+    const Result<Nanoseconds> lease = ParseDuration(message_.nodeleaseduration());
+    if (lease && *lease % std::chrono::seconds(1) != Nanoseconds(0)) {
+      Add("nodeLeaseDuration",
+          fmt::format("{} is not a whole number of seconds; a Lease counts those, so write for example 40s",
+                      message_.nodeleaseduration()));
+    }
+  }
+
   void CheckAcrossKeys() {
+    CheckApiServerKeys();
     CheckOrder("crashLoopBackOff.initial", "crashLoopBackOff.max");
     CheckOrder("runtimePollInterval", "runtimeIdlePollInterval");
     if (message_.usernamespacefirstid() % 65536 != 0) {

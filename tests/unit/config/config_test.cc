@@ -76,6 +76,12 @@ TEST(Config, WithoutAFileHasEveryDefault) {
   EXPECT_EQ(message.logging().level(), "info");
   ASSERT_EQ(message.nodetaints_size(), 1);
   EXPECT_EQ(message.nodetaints(0).key(), "daemonsetd.dev/daemonsets-only");
+  EXPECT_EQ(message.kubeconfig(), "");
+  EXPECT_EQ(message.podsource(), "local");
+  EXPECT_TRUE(message.registernode());
+  EXPECT_TRUE(message.checkpointsecrets());
+  EXPECT_EQ(config.durations.node_lease_duration, 40s);
+  EXPECT_EQ(config.durations.api_server_start_wait, 5s);
   EXPECT_EQ(config.durations.file_check_frequency, 20s);
   EXPECT_EQ(config.durations.runtime_request_timeout, 2min);
   EXPECT_EQ(config.durations.image_pull_timeout, 1h);
@@ -245,6 +251,8 @@ TEST(CommandLineTest, FlagsBecomeOverrides) {
                                    "--config-dir=/c.d",
                                    "--node-name",
                                    "n",
+                                   "--kubeconfig",
+                                   "/k",
                                    "--manifest-directory",
                                    "/m",
                                    "--runtime-endpoint",
@@ -266,9 +274,10 @@ TEST(CommandLineTest, FlagsBecomeOverrides) {
   EXPECT_EQ(line.action, CommandLine::Action::kRun);
   EXPECT_EQ(line.sources.file, "/c.yaml");
   EXPECT_EQ(line.sources.directory, "/c.d");
-  ASSERT_EQ(line.sources.overrides.size(), 10U);
+  ASSERT_EQ(line.sources.overrides.size(), 11U);
   const Message message = Built({}, line.sources.overrides).message;
   EXPECT_EQ(message.nodename(), "n");
+  EXPECT_EQ(message.kubeconfig(), "/k");
   EXPECT_EQ(message.manifestdirectory(), "/m");
   EXPECT_EQ(message.runtimeendpoint(), "unix:///r");
   EXPECT_EQ(message.socketpath(), "/s");
@@ -306,6 +315,31 @@ TEST(CheckConfigTest, PrintsTheEffectiveConfigurationOrTheErrors) {
   EXPECT_EQ(bad.exit_code, 1);
   EXPECT_EQ(bad.output, "");
   EXPECT_THAT(bad.errors, HasSubstr("maxPods"));
+}
+
+TEST(Build, TakesWhatConcernsTheApiServer) {
+  const Config config = Built({Written("f",
+                                       "kubeconfig: /etc//daemonsetd/kubeconfig\npodSource: bound\n"
+                                       "registerNode: false\nnodeLeaseDuration: 1m\napiServerStartWait: 0s\n"
+                                       "checkpointSecrets: false\n")});
+  EXPECT_EQ(config.message.kubeconfig(), "/etc/daemonsetd/kubeconfig");
+  EXPECT_EQ(config.message.podsource(), "bound");
+  EXPECT_FALSE(config.message.registernode());
+  EXPECT_FALSE(config.message.checkpointsecrets());
+  EXPECT_EQ(config.durations.node_lease_duration, 1min);
+  EXPECT_EQ(config.durations.api_server_start_wait, 0s);
+  EXPECT_EQ(config.message.nodetaints_size(), 1) << "ordinary pods stay away";
+}
+
+TEST(Build, TakesWhatConcernsTheApiServerWithoutOneWhereItDoesNoHarm) {
+  EXPECT_FALSE(Built({Written("f", "registerNode: true\nnodeLeaseDuration: 1m\n")}).message.has_kubeconfig());
+}
+
+TEST(Build, NodeThatRunsEveryPodBoundToItKeepsNoneAway) {
+  const std::string source = "kubeconfig: /k\npodSource: bound-all\n";
+  EXPECT_EQ(Built({Written("f", source)}).message.nodetaints_size(), 0);
+  EXPECT_EQ(Built({Written("f", source + "nodeTaints: [{key: k, effect: NoSchedule}]\n")}).message.nodetaints(0).key(),
+            "k");
 }
 
 TEST(Build, TakesWhatPodsGet) {
