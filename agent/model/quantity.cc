@@ -13,8 +13,8 @@ using BigInt = boost::multiprecision::cpp_int;
 
 constexpr int kMaxSmallDigits = 18;  // every number of 18 decimal digits fits an int64
 constexpr int kNano = -9;            // finer parts are rounded away from zero
-// Larger ones would only make us compute with huge numbers. The canonical form of a quantity must be one too, and it
-// may be a few characters longer, and have an exponent that is larger by the zeros at the end of the digits.
+// Larger ones would only make us compute with huge numbers. The canonical form may be a few characters longer, and have
+// an exponent that is larger by the zeros at the end of the digits.
 constexpr std::size_t kMaxTextLength = 512;
 constexpr int kMaxDigits = 480;
 constexpr int kMaxExponent = 512;
@@ -178,7 +178,11 @@ Result<Quantity> Quantity::Parse(std::string_view text) {
   const int spare_digits = binary ? 15 - length - suffix.exponent * 3 / 10 - 1 : kMaxSmallDigits - length;
   const int scale = (binary ? 0 : suffix.exponent) - fraction_digits;
   if (spare_digits < 0 || scale < kNano || (binary && fraction_digits > 0)) {
-    return ParseBig(negative, digits, fraction_digits, suffix);
+    Quantity big = ParseBig(negative, digits, fraction_digits, suffix);
+    // Aligning the exponent adds digits: at the edge of what is read, the canonical form may lie beyond it.
+    const std::string canonical = big.Canonical();
+    if (canonical != text && !Parse(canonical)) return refuse("it has too many digits");
+    return big;
   }
   std::int64_t number = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), number);
