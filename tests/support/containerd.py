@@ -408,12 +408,9 @@ def enter_private_network():
         fcntl.ioctl(control, siocsifflags, struct.pack("16sh22x", b"lo", iff_up | iff_running))
 
 
-def remove(directory, *, bridge=None):
-    """Ends every process and removes every mount, namespace, cgroup and file of a containerd in `directory`.
-
-    Answers what could not be removed. The caller's own process is left alone, whatever its arguments name.
-    """
-    directory = pathlib.Path(directory).resolve()
+def cut_power(directory):
+    """Everything of a containerd in `directory` that a power cut takes: processes, mounts, namespaces, cgroups. Its
+    files stay. Answers what resisted."""
     bundles = [Bundle.read(path) for path in (directory / "state").glob("io.containerd.runtime.v2.task/*/*")]
     problems = []
     deadline = time.monotonic() + STOP_SECONDS
@@ -432,6 +429,16 @@ def remove(directory, *, bridge=None):
     for bundle in bundles:
         problems += bundle.remove_traces()
     problems += [f"mount {mount} could not be unmounted" for mount in mounts_below(directory)]
+    return problems
+
+
+def remove(directory, *, bridge=None):
+    """Ends every process and removes every mount, namespace, cgroup and file of a containerd in `directory`.
+
+    Answers what could not be removed. The caller's own process is left alone, whatever its arguments name.
+    """
+    directory = pathlib.Path(directory).resolve()
+    problems = cut_power(directory)
     if bridge and pathlib.Path("/sys/class/net", bridge).exists():
         subprocess.run(["ip", "link", "delete", bridge], capture_output=True)
         if pathlib.Path("/sys/class/net", bridge).exists():
@@ -463,8 +470,7 @@ class Bundle:
         except (OSError, ValueError):
             spec = {}  # it was being created or removed
         network = next((n.get("path") for n in spec.get("namespaces", []) if n["type"] == "network"), None)
-        address = path / "address"
-        shim = address.read_text().strip().removeprefix("unix://") if address.exists() else None
+        shim = shim_address(path).removeprefix("unix://")
         # Only a namespace that CNI made is ours to remove; a pod on the host's network names none or /proc/PID/ns/net.
         own = network if network and pathlib.Path(network).name.startswith("cni-") else None
         return Bundle(path.name, pathlib.Path(shim) if shim else None, pathlib.Path(own) if own else None,
@@ -491,6 +497,16 @@ class Bundle:
             if path.exists():
                 problems.append(f"cgroup {path} could not be removed")
         return problems
+
+
+def shim_address(bundle):
+    """Where the shim of a bundle listens: containerd 1.6 writes it alone into a file, 2 with other things as JSON."""
+    try:
+        if (bundle / "address").exists():
+            return (bundle / "address").read_text().strip()
+        return json.loads((bundle / "bootstrap.json").read_text())["address"]
+    except (OSError, ValueError, KeyError):
+        return ""  # it was being created or removed
 
 
 def cgroups_of(cgroups_path, identity):
