@@ -14,6 +14,7 @@
 #include "agent/config/reload.h"
 #include "agent/memory.h"
 #include "agent/node/node_object.h"
+#include "agent/pods/log_links.h"
 #include "agent/pods/volumes/mount_table.h"
 
 namespace daemonsetd {
@@ -109,6 +110,14 @@ local::ServerOptions ServerOptionsOf(const config::Config& config) {
   return options;
 }
 
+std::vector<std::string> InternalAddresses(const corev1::Node& node) {
+  std::vector<std::string> addresses;
+  for (const corev1::NodeAddress& address : node.status().addresses()) {
+    if (address.type() == "InternalIP") addresses.push_back(address.address());
+  }
+  return addresses;
+}
+
 node::MachineFacts ReadMachine(const config::Message& config) {
   auto facts = node::ReadMachineFacts("/", config.podroot());
   if (!facts) throw std::runtime_error("cannot describe this machine: " + facts.error().message());
@@ -128,7 +137,11 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       blocking_(kBlockingThreads),
       runtime_(executor, config_.message.runtimeendpoint(), CountCalls()),
       starts_(executor, config_.message.maxparallelpodstarts()),
-      events_(timeline_, config_.message.nodename(), [this] { Changed(); }),
+      events_(timeline_, config_.message.nodename(),
+              [this] {
+                if (api_server_) api_server_->EventRecorded();
+                Changed();
+              }),
       store_(executor, timeline_, blocking_, CheckpointDirectory(config_.message),
              [this] {
                facts_.checkpoint_problem = store_.problem();
@@ -157,16 +170,19 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .directories = DirectoriesOf(config_.message),
                 .limits = {.crash_loop = config_.durations.crash_loop_back_off},
                 .settings = PodSettingsOf(config_, machine_),
-                .node = [this]() -> const corev1::Node& { return node_; },
-                .host_ips = [this] { return machine_.addresses; },
+                .node = [this]() -> const corev1::Node& { return Node(); },
+                .host_ips = [this] { return InternalAddresses(node_); },
                 .features = [this] { return features_; }},
-      supervisor_(services_, [this] { Changed(); }),
-      sockets_(services_, supervisor_, config_.durations.file_check_frequency,
-               [this] { stale_sockets_.Set(static_cast<double>(sockets_.count())); }),
+      workers_(services_, [this] { PodsChanged(); }),
+      supervisor_(services_, workers_, [this] { Changed(); }),
+      sockets_(
+          services_, workers_,
+          [this](const std::string& name_space, const std::string& name) { return RestartPod(name_space, name); },
+          config_.durations.file_check_frequency,
+          [this] { stale_sockets_.Set(static_cast<double>(sockets_.count())); }),
       manifests_(executor, timeline_, blocking_, SourceOptionsOf(config_), [this] { ManifestsChanged(); }),
       usage_(runtime_, timeline_, kUsageTimeout),
-      snapshots_(executor,
-                 [this] { return BuildSnapshot(supervisor_, view_, manifests_.current(), events_, node_, facts_); }),
+      snapshots_(executor, [this] { return MakeSnapshot(); }),
       server_(executor, timeline_, snapshots_, registry_, blocking_, LocalHandlers(), ServerOptionsOf(config_)),
       scope_(executor) {
   const Now now = timeline_.Read();
@@ -192,15 +208,15 @@ cri::Runtime& Agent::ImageService() {
 local::Handlers Agent::LocalHandlers() {
   return {.find_log =
               [this](const local::LogRequest& request) {
-                return FindContainerLog(supervisor_, view_, services_.directories, request);
+                return FindContainerLog(workers_, view_, services_.directories, request);
               },
           .restart = [this](const local::RestartRequest& request) { return Restart(request); },
           .usage = [this] { return usage_.Measure(); }};
 }
 
 Result<statusv1::RestartAnswer> Agent::Restart(const local::RestartRequest& request) {
-  const auto pods = request.kind == "Pod" ? supervisor_.RestartPod(request.object_namespace, request.name)
-                                          : supervisor_.RestartDaemonSet(request.object_namespace, request.name);
+  const auto pods = request.kind == "Pod" ? RestartPod(request.object_namespace, request.name)
+                                          : RestartDaemonSet(request.object_namespace, request.name);
   if (!pods) return pods.error();
   log::Info("restart asked for on the local socket",
             {{"kind", request.kind}, {"object", request.object_namespace + "/" + request.name}});
@@ -212,6 +228,38 @@ Result<statusv1::RestartAnswer> Agent::Restart(const local::RestartRequest& requ
   return answer;
 }
 
+// Of a manifest first, which needs nobody's consent.
+Result<std::vector<std::string>> Agent::RestartPod(const std::string& name_space, const std::string& name) {
+  auto pods = supervisor_.RestartPod(name_space, name);
+  const bool absent = !pods && pods.error().kind() == ErrorKind::kAbsent;
+  return absent && api_server_ ? api_server_->pods().RestartPod(name_space, name) : std::move(pods);
+}
+
+Result<std::vector<std::string>> Agent::RestartDaemonSet(const std::string& name_space, const std::string& name) {
+  auto pods = supervisor_.RestartDaemonSet(name_space, name);
+  const bool absent = !pods && pods.error().kind() == ErrorKind::kAbsent;
+  return absent && api_server_ ? api_server_->pods().RestartDaemonSet(name_space, name) : std::move(pods);
+}
+
+std::shared_ptr<const local::Snapshot> Agent::MakeSnapshot() {
+  std::vector<const pods::Hosted*> hosted;
+  for (const pods::Hosted& one : supervisor_.workloads()) hosted.push_back(&one);
+  facts_.api_server = "not configured";
+  if (api_server_) {
+    for (const pods::Hosted* one : api_server_->pods().Workloads()) hosted.push_back(one);
+    facts_.api_server = api_server_->StatusText();
+    facts_.api_server_problem = api_server_->Problem();
+  }
+  const SnapshotSources sources{.workers = workers_,
+                                .hosted = std::move(hosted),
+                                .view = view_,
+                                .manifests = manifests_.current(),
+                                .events = events_,
+                                .node = Node(),
+                                .facts = facts_};
+  return BuildSnapshot(sources);
+}
+
 Status Agent::Open() {
   DAEMONSETD_RETURN_IF_ERROR(lock_.Take(config_.message.statedirectory()));
   store::LoadResult loaded = store::Load(CheckpointDirectory(config_.message));
@@ -220,6 +268,14 @@ Status Agent::Open() {
     facts_.warnings_of_start.push_back(problem);
   }
   store_.Adopt(std::move(loaded));
+  if (!config_.message.kubeconfig().empty()) {
+    // After the checkpoint was read: it begins with what that knows.
+    api_server_ = std::make_unique<cluster::ApiServer>(
+        services_, workers_, store_, image_service_ ? *image_service_ : runtime_, ApiServerSettingsOf(),
+        [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
+        [this] { ApiServerChanged(); });
+    services_.objects = api_server_->objects();
+  }
   return server_.Open();
 }
 
@@ -228,11 +284,12 @@ Task<void> Agent::Run() {
                                   {"node", config_.message.nodename()},
                                   {"manifests", config_.message.manifestdirectory()},
                                   {"runtime", config_.message.runtimeendpoint()}});
+  co_await RemoveOldLogLinks();
   scope_.Spawn("runtime view", view_.Run());
   scope_.Spawn("runtime version", IdentifyRuntime());
   scope_.Spawn("manifests", manifests_.Run());
   scope_.Spawn("checkpoint", store_.Run());
-  scope_.Spawn("supervisor", supervisor_.Run());
+  scope_.Spawn("pods", RunPods());
   scope_.Spawn("sockets", sockets_.Run());
   scope_.Spawn("local interface", server_.Serve());
   scope_.Spawn("snapshots", TellSubscribers());
@@ -254,6 +311,34 @@ Task<void> Agent::Run() {
   if (const Status flushed = co_await store_.Flush(flush_until); !flushed) {
     log::Warning("the checkpoint is not complete", {{"err", flushed.error().message()}});
   }
+}
+
+// The workers end after those who start them.
+Task<void> Agent::RunPods() {
+  async::TaskScope deciders(executor_);
+  deciders.Spawn("supervisor", supervisor_.Run());
+  if (api_server_) deciders.Spawn("API server", api_server_->Run());
+  std::exception_ptr stopped;
+  try {
+    async::Wake never(executor_);
+    co_await never.WaitUntil(timeline_, std::nullopt);
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await async::kDeafToCancellation;
+  deciders.Cancel();
+  co_await deciders.Join();
+  co_await workers_.Close();
+  if (stopped) std::rethrow_exception(stopped);
+}
+
+// Before there is a worker: none makes links meanwhile.
+Task<void> Agent::RemoveOldLogLinks() {
+  std::function<Status()> remove = [directories = services_.directories] {
+    return pods::RemoveDanglingLogLinks(directories);
+  };
+  const Status removed = co_await blocking_.Run(std::move(remove));
+  if (!removed) log::Warning("cannot remove old links to logs", {{"err", removed.error().message()}});
 }
 
 Task<void> Agent::HandleSignals() {
@@ -284,16 +369,55 @@ void Agent::Reload() {
   sockets_.set_period(config_.durations.file_check_frequency);
   services_.limits.crash_loop = config_.durations.crash_loop_back_off;
   BuildNode();
-  supervisor_.NodeChanged();
-  Changed();
+  PodsChanged();
 }
 
-void Agent::BuildNode() {
+corev1::Node Agent::MakeNode(std::vector<corev1::NodeCondition> conditions) const {
   node::NodeReport report;
   report.agent_version = "v" + std::string(BuildVersion().version);
   if (!facts_.runtime_name.empty()) {
     report.container_runtime_version = facts_.runtime_name + "://" + facts_.runtime_version;
   }
+  report.conditions = std::move(conditions);
+  return node::MakeNode(config_.message, machine_, report);
+}
+
+const corev1::Node& Agent::Node() const {
+  const corev1::Node* known = api_server_ ? api_server_->node() : nullptr;
+  return known ? *known : node_;
+}
+
+cluster::ApiServerSettings Agent::ApiServerSettingsOf() const {
+  const config::Message& message = config_.message;
+  cluster::ApiServerSettings settings;
+  settings.kubeconfig = message.kubeconfig();
+  settings.node.node_name = message.nodename();
+  settings.node.machine_id = machine_.machine_id;
+  settings.node.agent_version = "v" + std::string(BuildVersion().version);
+  settings.node.lease_duration = std::chrono::duration_cast<Seconds>(config_.durations.node_lease_duration);
+  settings.node.register_node = message.registernode();
+  settings.node.pod_root = message.podroot();
+  if (message.podsource() == "bound") settings.pod_source = decide::PodSource::kBound;
+  if (message.podsource() == "bound-all") settings.pod_source = decide::PodSource::kBoundAll;
+  settings.start_wait = config_.durations.api_server_start_wait;
+  settings.checkpoint_secrets = message.checkpointsecrets();
+  return settings;
+}
+
+void Agent::PodsChanged() {
+  supervisor_.Notify();
+  if (api_server_) api_server_->Notify();
+  Changed();
+}
+
+// What it knows of the node decides about the pods of manifests too.
+void Agent::ApiServerChanged() {
+  supervisor_.Notify();
+  Changed();
+}
+
+// Where there is no API server, nobody else says how the node does.
+void Agent::BuildNode() {
   corev1::NodeCondition ready;
   ready.set_type("Ready");
   const bool connected = view_.connected();
@@ -307,8 +431,8 @@ void Agent::BuildNode() {
       *ready.mutable_lasttransitiontime() = old.lasttransitiontime();
     }
   }
-  report.conditions.push_back(ready);
-  node_ = node::MakeNode(config_.message, machine_, report);
+  node_ = MakeNode({std::move(ready)});
+  if (api_server_) api_server_->NodeChanged();
 }
 
 void Agent::ManifestsChanged() {
@@ -318,10 +442,11 @@ void Agent::ManifestsChanged() {
   std::vector<pods::PodSource> pods;
   for (const auto& source : snapshot.pods) pods.push_back({.file = source.file, .object = source.object});
   supervisor_.SetSources(daemon_sets, pods, snapshot.complete);
+  if (api_server_) api_server_->pods().SetManifestsComplete(snapshot.complete);
 }
 
 void Agent::RuntimeChanged(const std::string& pod_uid) {
-  supervisor_.RuntimeChanged(pod_uid);
+  if (!workers_.RuntimeChanged(pod_uid)) PodsChanged();
   if (!pod_uid.empty()) return;
   const bool connected = view_.connected();
   if (connected != runtime_connected_) {

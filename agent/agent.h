@@ -12,6 +12,7 @@
 #include "agent/async/task_scope.h"
 #include "agent/async/wake.h"
 #include "agent/checkpoint.h"
+#include "agent/cluster/api_server.h"
 #include "agent/config/config.h"
 #include "agent/file_lock.h"
 #include "agent/local/metrics.h"
@@ -23,6 +24,7 @@
 #include "agent/pods/image_credentials.h"
 #include "agent/pods/images.h"
 #include "agent/pods/pod_services.h"
+#include "agent/pods/pod_workers.h"
 #include "agent/pods/probes/prober.h"
 #include "agent/pods/runtime_view.h"
 #include "agent/pods/socket_watch.h"
@@ -61,6 +63,14 @@ class Agent {
   Task<void> IdentifyRuntime();
   void Reload();
   void BuildNode();
+  corev1::Node MakeNode(std::vector<corev1::NodeCondition> conditions) const;
+  // The node as it is now: as the API server has it where there is one.
+  const corev1::Node& Node() const;
+  cluster::ApiServerSettings ApiServerSettingsOf() const;
+  Task<void> RemoveOldLogLinks();
+  Task<void> RunPods();
+  void PodsChanged();
+  void ApiServerChanged();
   void ManifestsChanged();
   void RuntimeChanged(const std::string& pod_uid);
   Task<void> CheckMounts();
@@ -68,7 +78,10 @@ class Agent {
   cri::CallObserver CountCalls();
   cri::Runtime& ImageService();
   local::Handlers LocalHandlers();
+  std::shared_ptr<const local::Snapshot> MakeSnapshot();
   Result<statusv1::RestartAnswer> Restart(const local::RestartRequest& request);
+  Result<std::vector<std::string>> RestartPod(const std::string& name_space, const std::string& name);
+  Result<std::vector<std::string>> RestartDaemonSet(const std::string& name_space, const std::string& name);
 
   async::Executor executor_;
   config::Config config_;
@@ -105,7 +118,9 @@ class Agent {
   pods::ProcessTable processes_;
   pods::Prober prober_;
   pods::PodServices services_;
+  pods::PodWorkers workers_;
   pods::Supervisor supervisor_;
+  std::unique_ptr<cluster::ApiServer> api_server_;  // null without a kubeconfig
   pods::SocketWatch sockets_;
   manifests::ManifestSource manifests_;
   UsageMeter usage_;

@@ -15,8 +15,9 @@ namespace {
 
 using decide::Placement;
 using decide::Workload;
+using pods::Hosted;
 using pods::PodWorker;
-using pods::Supervisor;
+using pods::PodWorkers;
 
 std::string TimeText(const metav1::Time& time) {
   return time.seconds() == 0 ? std::string() : FormatRfc3339(WallTime(Seconds(time.seconds())));
@@ -160,19 +161,18 @@ statusv1::PodSummary Summarize(const PodWorker& worker, const pods::RuntimeView&
 }
 
 // The one sentence that stands between now and available.
-std::string WaitsFor(const Supervisor::Hosted& hosted, const PodWorker* worker) {
+std::string WaitsFor(const Hosted& hosted, const PodWorker* worker) {
   std::string text = hosted.decision.waiting_for;
   if (text.empty() && worker) text = worker->waiting_for();
   if (!hosted.image_error.empty()) text += (text.empty() ? "" : "; ") + hosted.image_error;
   return text;
 }
 
-const PodWorker* WorkerOf(const Supervisor& supervisor, const Supervisor::Hosted& hosted) {
-  const auto worker = supervisor.workers().find(hosted.decision.pod_uid);
-  return worker == supervisor.workers().end() ? nullptr : worker->second.get();
+const PodWorker* WorkerOf(const PodWorkers& workers, const Hosted& hosted) {
+  return workers.Find(hosted.decision.pod_uid);
 }
 
-void FillVerdict(const Supervisor::Hosted& hosted, statusv1::DaemonSetStatus& status) {
+void FillVerdict(const Hosted& hosted, statusv1::DaemonSetStatus& status) {
   const Placement& placement = hosted.decision.placement;
   status.mutable_verdict()->set_should_run(placement.should_run);
   status.mutable_verdict()->set_should_keep_running(placement.should_keep_running);
@@ -186,13 +186,13 @@ void FillVerdict(const Supervisor::Hosted& hosted, statusv1::DaemonSetStatus& st
   }
 }
 
-statusv1::DaemonSetStatus DescribeDaemonSet(const Supervisor& supervisor, const Supervisor::Hosted& hosted) {
+statusv1::DaemonSetStatus DescribeDaemonSet(const PodWorkers& workers, const Hosted& hosted) {
   const appsv1::DaemonSet& object = hosted.daemon_set;
   statusv1::DaemonSetStatus status;
   status.set_namespace_(hosted.workload.namespace_);
   status.set_name(hosted.workload.name);
   status.set_uid(hosted.workload.uid);
-  status.set_source(hosted.file);
+  status.set_source(hosted.source);
   status.set_creation_timestamp(FormatRfc3339(hosted.first_seen));
   status.set_desired(hosted.decision.placement.should_run ? 1 : 0);
   status.set_node_selector(JoinLabels(object.spec().template_().spec().nodeselector()));
@@ -213,7 +213,7 @@ statusv1::DaemonSetStatus DescribeDaemonSet(const Supervisor& supervisor, const 
     image->set_image(container.image());
   }
   FillVerdict(hosted, status);
-  const PodWorker* worker = WorkerOf(supervisor, hosted);
+  const PodWorker* worker = WorkerOf(workers, hosted);
   status.set_waits_for(WaitsFor(hosted, worker));
   if (!worker) return status;
   const bool ready = decide::IsReady(worker->pod().status());
@@ -265,15 +265,14 @@ void ExplainAdmission(const decide::WorkloadDecision& decision, bool has_pod, st
   AddCheck(explanation, "hostPorts", outcome(refused && ports), refused && ports ? admission.message : running);
 }
 
-statusv1::Explanation Explain(const Supervisor& supervisor, const Supervisor::Hosted& hosted,
-                              const corev1::Node& node) {
+statusv1::Explanation Explain(const PodWorkers& workers, const Hosted& hosted, const corev1::Node& node) {
   statusv1::Explanation explanation;
   explanation.set_namespace_(hosted.workload.namespace_);
   explanation.set_name(hosted.workload.name);
   explanation.set_node_name(node.metadata().name());
-  AddCheck(explanation, "manifest", Check::PASSED, hosted.file);
+  AddCheck(explanation, "manifest", Check::PASSED, hosted.source);
   const decide::WorkloadDecision& decision = hosted.decision;
-  const PodWorker* worker = WorkerOf(supervisor, hosted);
+  const PodWorker* worker = WorkerOf(workers, hosted);
   ExplainPlacement(decision.placement, explanation);
   ExplainAdmission(decision, worker != nullptr, explanation);
   if (!hosted.image_error.empty()) {
@@ -293,7 +292,7 @@ statusv1::Explanation Explain(const Supervisor& supervisor, const Supervisor::Ho
   return explanation;
 }
 
-void FillNode(const corev1::Node& node, const Supervisor& supervisor, statusv1::NodeStatus& status) {
+void FillNode(const corev1::Node& node, const PodWorkers& workers, statusv1::NodeStatus& status) {
   status.set_name(node.metadata().name());
   *status.mutable_labels() = node.metadata().labels();
   *status.mutable_annotations() = node.metadata().annotations();
@@ -311,7 +310,7 @@ void FillNode(const corev1::Node& node, const Supervisor& supervisor, statusv1::
   }
   decide::ResourceList requested;
   std::int64_t pods = 0;
-  for (const auto& [uid, worker] : supervisor.workers()) {
+  for (const auto& [uid, worker] : workers.all()) {
     if (worker->terminal()) continue;
     ++pods;
     for (const auto& [name, quantity] : decide::PodRequests(worker->pod().spec())) requested[name] += quantity;
@@ -342,8 +341,8 @@ void FillNode(const corev1::Node& node, const Supervisor& supervisor, statusv1::
   }
 }
 
-void FillStatus(const Supervisor& supervisor, const pods::RuntimeView& view, const manifests::Snapshot& manifests,
-                const AgentFacts& facts, const corev1::Node& node, local::Snapshot& snapshot) {
+void FillStatus(const SnapshotSources& sources, local::Snapshot& snapshot) {
+  const auto& [workers, hosted_list, view, manifests, events, node, facts] = sources;
   statusv1::Status& status = snapshot.status;
   const VersionFacts& build = BuildVersion();
   status.mutable_version()->set_version(std::string(build.version));
@@ -353,12 +352,13 @@ void FillStatus(const Supervisor& supervisor, const pods::RuntimeView& view, con
   status.mutable_version()->set_platform(std::string(build.platform));
   status.set_node_name(node.metadata().name());
   status.set_start_time(FormatRfc3339(facts.start_time));
-  status.set_api_server("not configured");
+  status.set_api_server(facts.api_server);
   for (const auto* warnings : {&facts.warnings, &facts.warnings_of_start}) {
     for (const std::string& warning : *warnings) status.add_warnings(warning);
   }
   if (!facts.mount_problem.empty()) status.add_warnings(facts.mount_problem);
   if (!facts.checkpoint_problem.empty()) status.add_warnings(facts.checkpoint_problem);
+  if (!facts.api_server_problem.empty()) status.add_warnings(facts.api_server_problem);
 
   statusv1::RuntimeStatus& runtime = *status.mutable_runtime();
   const bool connected = view.last_list().has_value() && view.last_error().empty();
@@ -390,7 +390,8 @@ void FillStatus(const Supervisor& supervisor, const pods::RuntimeView& view, con
   source.set_objects(static_cast<std::int32_t>(manifests.daemon_sets.size() + manifests.pods.size()));
 
   statusv1::Counts& counts = *status.mutable_counts();
-  for (const Supervisor::Hosted& hosted : supervisor.workloads()) {
+  for (const Hosted* one : hosted_list) {
+    const Hosted& hosted = *one;
     if (hosted.decision.placement.should_run) counts.set_pods_desired(counts.pods_desired() + 1);
     if (hosted.workload.kind != Workload::Kind::kDaemonSet) continue;
     counts.set_daemon_sets(counts.daemon_sets() + 1);
@@ -400,7 +401,7 @@ void FillStatus(const Supervisor& supervisor, const pods::RuntimeView& view, con
       counts.set_daemon_sets_not_hosted(counts.daemon_sets_not_hosted() + 1);
     }
   }
-  for (const auto& [uid, worker] : supervisor.workers()) {
+  for (const auto& [uid, worker] : workers.all()) {
     if (worker->pod().status().phase() == "Running") counts.set_pods_running(counts.pods_running() + 1);
     if (decide::IsReady(worker->pod().status())) counts.set_pods_ready(counts.pods_ready() + 1);
   }
@@ -423,37 +424,35 @@ bool ByName(const Item& a, const Item& b) {
 
 }  // namespace
 
-std::shared_ptr<const local::Snapshot> BuildSnapshot(const Supervisor& supervisor, const pods::RuntimeView& view,
-                                                     const manifests::Snapshot& manifests, const pods::EventLog& events,
-                                                     const corev1::Node& node, const AgentFacts& facts) {
+std::shared_ptr<const local::Snapshot> BuildSnapshot(const SnapshotSources& sources) {
   auto snapshot = std::make_shared<local::Snapshot>();
-  FillStatus(supervisor, view, manifests, facts, node, *snapshot);
-  snapshot->events = events.Recent();
-  for (const Supervisor::Hosted& hosted : supervisor.workloads()) {
-    if (hosted.workload.kind != Workload::Kind::kDaemonSet) continue;
-    *snapshot->daemon_sets.add_items() = DescribeDaemonSet(supervisor, hosted);
-    *snapshot->explanations.add_items() = Explain(supervisor, hosted, node);
+  FillStatus(sources, *snapshot);
+  snapshot->events = sources.events.Recent();
+  for (const Hosted* hosted : sources.hosted) {
+    if (hosted->workload.kind != Workload::Kind::kDaemonSet) continue;
+    *snapshot->daemon_sets.add_items() = DescribeDaemonSet(sources.workers, *hosted);
+    *snapshot->explanations.add_items() = Explain(sources.workers, *hosted, sources.node);
   }
   std::vector<const PodWorker*> workers;
-  for (const auto& [uid, worker] : supervisor.workers()) workers.push_back(worker.get());
+  for (const auto& [uid, worker] : sources.workers.all()) workers.push_back(worker.get());
   std::sort(workers.begin(), workers.end(),
             [](const PodWorker* a, const PodWorker* b) { return ByName(a->pod().metadata(), b->pod().metadata()); });
   for (const PodWorker* worker : workers) {
-    *snapshot->pods.add_items() = Summarize(*worker, view);
+    *snapshot->pods.add_items() = Summarize(*worker, sources.view);
     *snapshot->pod_list.add_items() = worker->pod();
   }
   std::sort(snapshot->daemon_sets.mutable_items()->begin(), snapshot->daemon_sets.mutable_items()->end(),
             ByName<statusv1::DaemonSetStatus>);
   std::sort(snapshot->explanations.mutable_items()->begin(), snapshot->explanations.mutable_items()->end(),
             ByName<statusv1::Explanation>);
-  FillNode(node, supervisor, snapshot->node);
+  FillNode(sources.node, sources.workers, snapshot->node);
   return snapshot;
 }
 
-Result<local::LogSource> FindContainerLog(const Supervisor& supervisor, const pods::RuntimeView& view,
+Result<local::LogSource> FindContainerLog(const PodWorkers& workers, const pods::RuntimeView& view,
                                           const pods::Directories& directories, const local::LogRequest& request) {
   const std::string name = request.pod_namespace + "/" + request.pod;
-  for (const auto& [uid, worker] : supervisor.workers()) {
+  for (const auto& [uid, worker] : workers.all()) {
     const corev1::Pod& pod = worker->pod();
     if (pod.metadata().namespace_() != request.pod_namespace || pod.metadata().name() != request.pod) continue;
     std::string container = request.container;

@@ -1,4 +1,4 @@
-// From the supervisor's state to what the local interface tells. Reads, decides nothing.
+// From the state of the pods to what the local interface tells. Reads, decides nothing.
 #pragma once
 
 #include <memory>
@@ -8,11 +8,13 @@
 #include "agent/local/snapshot.h"
 #include "agent/manifests/source.h"
 #include "agent/pods/event_log.h"
-#include "agent/pods/supervisor.h"
+#include "agent/pods/hosted.h"
+#include "agent/pods/pod_workers.h"
+#include "agent/pods/runtime_view.h"
 
 namespace daemonsetd {
 
-// What the snapshot tells beside the supervisor's own state.
+// What the snapshot tells beside the state of the pods.
 struct AgentFacts {
   WallTime start_time;
   std::string runtime_name;
@@ -24,14 +26,25 @@ struct AgentFacts {
   std::string mount_problem;                   // ends with a runtime that has the same mounts
   std::vector<std::string> warnings_of_start;  // a reload does not end them
   std::string checkpoint_problem;              // empty while it is written
+  std::string api_server;                      // "not configured", or where it is and how it does
+  std::string api_server_problem;              // what a person must act upon; empty while all is well
 };
 
-std::shared_ptr<const local::Snapshot> BuildSnapshot(const pods::Supervisor& supervisor, const pods::RuntimeView& view,
-                                                     const manifests::Snapshot& manifests, const pods::EventLog& events,
-                                                     const corev1::Node& node, const AgentFacts& facts);
+// What is told about. `hosted`: the DaemonSets and static Pods of every source.
+struct SnapshotSources {
+  const pods::PodWorkers& workers;
+  std::vector<const pods::Hosted*> hosted;
+  const pods::RuntimeView& view;
+  const manifests::Snapshot& manifests;
+  const pods::EventLog& events;
+  const corev1::Node& node;
+  const AgentFacts& facts;
+};
+
+std::shared_ptr<const local::Snapshot> BuildSnapshot(const SnapshotSources& sources);
 
 // Where the log of a container is, from what the runtime reports.
-Result<local::LogSource> FindContainerLog(const pods::Supervisor& supervisor, const pods::RuntimeView& view,
+Result<local::LogSource> FindContainerLog(const pods::PodWorkers& workers, const pods::RuntimeView& view,
                                           const pods::Directories& directories, const local::LogRequest& request);
 
 }  // namespace daemonsetd

@@ -37,6 +37,8 @@ inline constexpr char kOwnerKindAnnotation[] = "daemonsetd.dev/owner-kind";  // 
 inline constexpr char kOwnerNameAnnotation[] = "daemonsetd.dev/owner-name";
 inline constexpr char kOwnerUidAnnotation[] = "daemonsetd.dev/owner-uid";
 inline constexpr char kSequenceAnnotation[] = "daemonsetd.dev/sequence";
+inline constexpr char kPodSourceAnnotation[] = "daemonsetd.dev/pod-source";  // kApiServerSource; absent: a manifest
+inline constexpr char kApiServerSource[] = "api";
 
 // Ours, written by users on a pod template (crash_loop.h, pods/socket_watch.h).
 inline constexpr char kCrashLoopMaximumAnnotation[] = "daemonsetd.dev/crash-loop-back-off-maximum";

@@ -25,7 +25,7 @@ class NodePlanner {
       : node_(node), workloads_(workloads), pods_(pods), complete_(complete) {
     plan_.decisions.resize(workloads.size());
     for (const KnownPod& pod : pods_) {
-      by_owner_[pod.owner_uid].push_back(&pod);
+      if (!pod.elsewhere) by_owner_[pod.owner_uid].push_back(&pod);
       if (pod.pod && !pod.terminal) holding_.push_back(pod.pod);
     }
   }
@@ -144,7 +144,7 @@ class NodePlanner {
 
   void StopOrphans() {
     for (const KnownPod& pod : pods_) {
-      if (pod.terminating) continue;
+      if (pod.terminating || pod.elsewhere) continue;
       const bool owned = std::any_of(workloads_.begin(), workloads_.end(),
                                      [&](const Workload* workload) { return workload->uid == pod.owner_uid; });
       if (!owned) Stop(pod, "no manifest asks for it any more");

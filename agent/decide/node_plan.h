@@ -38,6 +38,7 @@ struct KnownPod {
   std::uint32_t sequence = 0;
   std::int64_t created_at = 0;  // nanoseconds since the epoch
   bool has_worker = false;
+  bool elsewhere = false;  // asked for by the API server: it takes room, and is not this plan's to judge
   bool terminating = false;
   bool terminal = false;             // Succeeded or Failed: holds no resources
   bool healthy = false;              // ready, or all containers running where the spec is not known

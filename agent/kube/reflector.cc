@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/kube/resource_version.h"
 
 namespace daemonsetd::kube {
 namespace {
@@ -145,8 +146,14 @@ void ReflectorCore::Take(WatchStep step) {
   switch (step.objects) {
     case ObjectAction::kNothing: break;
     case ObjectAction::kCollect: Collect(); break;
-    case ObjectAction::kApply: Apply(); break;
-    case ObjectAction::kTakeOver: TakeOver(); break;
+    case ObjectAction::kApply:
+      change_source_ = ChangeSource::kEvent;
+      Apply();
+      break;
+    case ObjectAction::kTakeOver:
+      change_source_ = IsOlder(state_.newest, before.newest) ? ChangeSource::kOlderList : ChangeSource::kList;
+      TakeOver();
+      break;
   }
   Tell(before, step.note);
 }

@@ -57,6 +57,13 @@ class ReflectorCore {
   // Of the latest failure; empty while all is well.
   std::string last_error() const { return state_.last_error ? state_.last_error->message() : std::string(); }
   std::optional<MonoTime> since() const { return state_.live ? std::nullopt : state_.failing_since; }
+  // How the changes came that on_change tells now.
+  enum class ChangeSource {
+    kEvent,      // as they happened
+    kList,       // found by comparing: what happened in between is not known
+    kOlderList,  // the same, and the server's data went back to a time before `newest` (design.md D3)
+  };
+  ChangeSource change_source() const { return change_source_; }
   // For the checkpoint, and the next life's ReflectorSettings::newest.
   const std::string& newest() const { return state_.newest; }
 
@@ -94,6 +101,7 @@ class ReflectorCore {
   const ReflectorHandlers handlers_;
 
   WatchState state_;
+  ChangeSource change_source_ = ChangeSource::kList;
   std::unique_ptr<WatchStream> stream_;
   std::vector<Arrived> arrived_;  // with the input that is being stepped
   std::map<NamespacedName, Object> objects_;

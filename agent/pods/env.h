@@ -18,6 +18,7 @@ struct PodFacts {
   std::vector<std::string> host_ips;
   std::vector<std::string> pod_ips;  // empty on the host network: the host's addresses are the pod's
   decide::ResourceList node_allocatable;
+  std::string object_uid;  // of its Pod object, which a token is bound to; empty: the pod's own UID
 };
 
 // The objects that a container's environment is made of.

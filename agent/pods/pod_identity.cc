@@ -29,6 +29,7 @@ void WriteIdentity(const PodIdentity& identity, ::runtime::v1::PodSandboxConfig&
   if (!identity.restart_hash.empty()) annotations[decide::kRestartHashAnnotation] = identity.restart_hash;
   annotations[decide::kSpecHashVersionAnnotation] = std::to_string(identity.hash_version);
   annotations[decide::kSequenceAnnotation] = std::to_string(identity.sequence);
+  if (identity.from_api_server) annotations[decide::kPodSourceAnnotation] = decide::kApiServerSource;
 }
 
 std::optional<PodIdentity> ReadIdentity(const decide::ObservedPod& observed) {
@@ -45,6 +46,7 @@ std::optional<PodIdentity> ReadIdentity(const decide::ObservedPod& observed) {
   if (identity.owner_uid.empty() || !version || !sequence) return std::nullopt;
   identity.hash_version = *version;
   identity.sequence = *sequence;
+  identity.from_api_server = decide::ValueOf(annotations, decide::kPodSourceAnnotation) == decide::kApiServerSource;
   return identity;
 }
 

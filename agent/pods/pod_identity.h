@@ -1,4 +1,5 @@
 // Who a pod belongs to. Written on its sandbox, so that any later agent finds the owner without a record of its own.
+// A pod that no DaemonSet owns is its own owner, of kind "Pod".
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,9 @@ struct PodIdentity {
   std::string restart_hash;  // empty where the sandbox was made before it was written
   int hash_version = 0;
   std::uint32_t sequence = 0;
+  bool from_api_server = false;  // asked for by an object there, not by a manifest of this node
+  // Of the Pod object that it stands for; empty: there was none yet. Kept in the checkpoint, not on the sandbox.
+  std::string object_uid;
 };
 
 void WriteIdentity(const PodIdentity& identity, ::runtime::v1::PodSandboxConfig& config);

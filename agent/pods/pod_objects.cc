@@ -115,7 +115,8 @@ TokenRequest PodObjects::RequestOf(const corev1::ServiceAccountTokenProjection& 
   request.audience = projection.audience();
   if (projection.has_expirationseconds()) request.expiration = Seconds(projection.expirationseconds());
   request.pod_name = pod_.metadata().name();
-  request.pod_uid = pod_.metadata().uid();
+  const std::string object_uid = facts_().object_uid;
+  request.pod_uid = object_uid.empty() ? pod_.metadata().uid() : object_uid;
   return request;
 }
 

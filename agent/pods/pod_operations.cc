@@ -315,6 +315,7 @@ Status PodOperations::LinkLog(const cri::v1::ContainerStatus& container) {
 
 PodFacts PodOperations::Facts() const {
   PodFacts facts;
+  facts.object_uid = identity_.object_uid;
   facts.host_ips = services_.host_ips();
   if (const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid())) {
     facts.pod_ips = observed->sandbox_ips();

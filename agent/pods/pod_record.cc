@@ -10,6 +10,8 @@ void UpdateRecord(const corev1::Pod& pod, const PodIdentity& identity, const dec
   record.set_namespace_(pod.metadata().namespace_());
   record.set_name(pod.metadata().name());
   record.set_owner_uid(identity.owner_uid);
+  record.set_object_uid(identity.object_uid);
+  record.set_from_api_server(identity.from_api_server);
   record.set_terminal_phase(memory.terminal_phase);
   for (const decide::ObservedContainer& container : observed.containers) {
     checkpointv1::ContainerRecord& kept = (*record.mutable_containers())[container.status.metadata().name()];

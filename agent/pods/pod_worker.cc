@@ -50,6 +50,7 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
   facts_.start_time = services.timeline.Read().wall;
   if (const auto* record = services.records.FindPod(pod_.metadata().uid())) {
     RestoreMemory(*record, memory_);
+    if (identity_.object_uid.empty()) identity_.object_uid = record->object_uid();
     if (record->start_time() != 0) facts_.start_time = WallTime(Nanoseconds(record->start_time()));
   }
   for (const std::string& problem : decide::CrashLoopOf(pod_, services.limits.crash_loop).problems) {
@@ -130,6 +131,36 @@ void PodWorker::Update(const corev1::Pod& pod, std::string template_hash) {
   *pod_.mutable_spec() = pod.spec();
   *pod_.mutable_metadata()->mutable_labels() = pod.metadata().labels();
   identity_.template_hash = std::move(template_hash);
+  operations_.objects().PodChanged();
+  wake_.Notify();
+}
+
+void PodWorker::SetOwner(std::string kind, std::string name, std::string uid) {
+  identity_.owner_kind = std::move(kind);
+  identity_.owner_name = std::move(name);
+  identity_.owner_uid = std::move(uid);
+  wake_.Notify();
+}
+
+void PodWorker::SetObject(std::string object_uid) {
+  identity_.object_uid = std::move(object_uid);
+  wake_.Notify();
+}
+
+void PodWorker::SetLabels(const corev1::Pod& object) {
+  metav1::ObjectMeta& metadata = *pod_.mutable_metadata();
+  const auto same = [](const auto& a, const auto& b) {
+    return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&b](const auto& entry) {
+             const auto found = b.find(entry.first);
+             return found != b.end() && found->second == entry.second;
+           });
+  };
+  if (same(metadata.labels(), object.metadata().labels()) &&
+      same(metadata.annotations(), object.metadata().annotations())) {
+    return;
+  }
+  *metadata.mutable_labels() = object.metadata().labels();
+  *metadata.mutable_annotations() = object.metadata().annotations();
   operations_.objects().PodChanged();
   wake_.Notify();
 }

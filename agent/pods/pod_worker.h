@@ -33,6 +33,12 @@ class PodWorker {
   // Stops the pod. A second call can only make the end come sooner.
   void Terminate(Seconds grace, std::string reason);
 
+  // Whose it is from now on, and which object it stands for; nothing is touched.
+  void SetOwner(std::string kind, std::string name, std::string uid);
+  void SetObject(std::string object_uid);
+  // As its object has them now; files of the downward API follow.
+  void SetLabels(const corev1::Pod& object);
+
   // The same pod from a template that differs only in what can change under running containers.
   void Update(const corev1::Pod& pod, std::string template_hash);
 
@@ -44,6 +50,8 @@ class PodWorker {
   bool terminating() const { return intent_.terminate; }
   bool terminal() const { return !memory_.terminal_phase.empty(); }
   bool finished() const { return finished_; }
+  std::optional<MonoTime> kill_at() const { return intent_.terminate ? std::optional(intent_.kill_at) : std::nullopt; }
+  WallTime start_time() const { return facts_.start_time; }
   // How old the objects are that it was started with; unset when they are the API server's present ones (VO-10).
   std::optional<WallTime> objects_cached_since() const { return operations_.objects().cached_since(); }
 

@@ -11,10 +11,11 @@
 
 namespace daemonsetd::pods {
 
-SocketWatch::SocketWatch(PodServices& services, Supervisor& supervisor, Nanoseconds period,
+SocketWatch::SocketWatch(PodServices& services, PodWorkers& workers, RestartPodFunction restart, Nanoseconds period,
                          std::function<void()> on_change, IsReplacedFunction is_replaced)
     : services_(services),
-      supervisor_(supervisor),
+      workers_(workers),
+      restart_(std::move(restart)),
       period_(period),
       on_change_(std::move(on_change)),
       is_replaced_(std::move(is_replaced)),
@@ -31,7 +32,7 @@ Task<void> SocketWatch::Run() {
 
 Task<void> SocketWatch::Look() {
   auto sockets = std::make_shared<std::vector<MountedSocket>>();
-  for (const auto& [uid, worker] : supervisor_.workers()) {
+  for (const auto& [uid, worker] : workers_.all()) {
     const decide::ObservedPod* observed = services_.view.Find(uid);
     if (observed == nullptr || worker->terminating()) continue;
     for (MountedSocket& socket : PossibleSockets(worker->pod(), *observed)) sockets->push_back(std::move(socket));
@@ -54,9 +55,9 @@ Task<void> SocketWatch::Look() {
 }
 
 void SocketWatch::Tell(const MountedSocket& socket) {
-  const auto worker = supervisor_.workers().find(socket.pod_uid);
-  if (worker == supervisor_.workers().end()) return;
-  const corev1::Pod& pod = worker->second->pod();
+  const PodWorker* worker = workers_.Find(socket.pod_uid);
+  if (worker == nullptr) return;
+  const corev1::Pod& pod = worker->pod();
   const std::string& space = pod.metadata().namespace_();
   const std::string& name = pod.metadata().name();
   const auto& annotations = pod.metadata().annotations();
@@ -71,7 +72,7 @@ void SocketWatch::Tell(const MountedSocket& socket) {
               : fmt::format("{}; mount its directory instead, or restart the pod: daemonsetctl restart pod {} -n {}",
                             fact, name, space));
   if (!restart) return;
-  if (const auto stopped = supervisor_.RestartPod(space, name); !stopped) {
+  if (const auto stopped = restart_(space, name); !stopped) {
     log::Warning("cannot restart the pod", {{"pod", decide::NameOf(pod)}, {"err", stopped.error().message()}});
   }
 }

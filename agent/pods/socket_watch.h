@@ -8,18 +8,21 @@
 #include <vector>
 
 #include "agent/async/wake.h"
-#include "agent/pods/supervisor.h"
+#include "agent/pods/pod_workers.h"
 #include "agent/pods/volumes/replaced_sockets.h"
 
 namespace daemonsetd::pods {
+
+// Stops the pod namespace/name so that another takes its place; answers the names of the pods that stop.
+using RestartPodFunction = std::function<Result<std::vector<std::string>>(const std::string&, const std::string&)>;
 
 class SocketWatch {
  public:
   using IsReplacedFunction = std::function<bool(const MountedSocket&)>;
 
   // `on_change` is called on the loop when count() changed. `is_replaced` may block.
-  SocketWatch(PodServices& services, Supervisor& supervisor, Nanoseconds period, std::function<void()> on_change,
-              IsReplacedFunction is_replaced = IsReplaced);
+  SocketWatch(PodServices& services, PodWorkers& workers, RestartPodFunction restart, Nanoseconds period,
+              std::function<void()> on_change, IsReplacedFunction is_replaced = IsReplaced);
 
   // Looks once a period (zero: never by itself) and at each Notify(), until cancelled.
   Task<void> Run();
@@ -34,7 +37,8 @@ class SocketWatch {
   void Tell(const MountedSocket& socket);
 
   PodServices& services_;
-  Supervisor& supervisor_;
+  PodWorkers& workers_;
+  RestartPodFunction restart_;
   Nanoseconds period_;
   std::function<void()> on_change_;
   IsReplacedFunction is_replaced_;

@@ -10,7 +10,8 @@
 #include "agent/decide/pod_object.h"
 #include "agent/decide/pod_status.h"
 #include "agent/decide/runtime_class.h"
-#include "agent/pods/log_links.h"
+#include "agent/pods/daemon_set_events.h"
+#include "agent/pods/sequences.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -36,9 +37,9 @@ std::string HashOf(const corev1::Pod& pod) {
   return decide::TemplateHash(as_template);
 }
 
-Supervisor::Hosted FromDaemonSet(const DaemonSetSource& source) {
-  Supervisor::Hosted hosted;
-  hosted.file = source.file;
+Hosted FromDaemonSet(const DaemonSetSource& source) {
+  Hosted hosted;
+  hosted.source = source.file;
   hosted.daemon_set = source.object;
   hosted.workload.kind = Workload::Kind::kDaemonSet;
   hosted.workload.uid = source.object.metadata().uid();
@@ -51,9 +52,9 @@ Supervisor::Hosted FromDaemonSet(const DaemonSetSource& source) {
   return hosted;
 }
 
-Supervisor::Hosted FromPod(const PodSource& source) {
-  Supervisor::Hosted hosted;
-  hosted.file = source.file;
+Hosted FromPod(const PodSource& source) {
+  Hosted hosted;
+  hosted.source = source.file;
   hosted.workload.kind = Workload::Kind::kPod;
   hosted.workload.uid = source.object.metadata().uid();
   hosted.workload.namespace_ = source.object.metadata().namespace_();
@@ -75,17 +76,16 @@ bool AllRunning(const decide::ObservedPod& observed) {
 
 }  // namespace
 
-Supervisor::Supervisor(PodServices& services, std::function<void()> on_change)
+Supervisor::Supervisor(PodServices& services, PodWorkers& workers, std::function<void()> on_change)
     : services_(services),
+      workers_(workers),
       on_change_(std::move(on_change)),
       wake_(services.executor),
-      workers_scope_(services.executor),
       pulls_scope_(services.executor) {}
 
 Task<void> Supervisor::Run() {
   std::exception_ptr stopped;
   try {
-    co_await RemoveOldLogLinks();
     for (;;) {
       // Before the runtime was read completely, a running pod would be taken for a missing one.
       if (services_.view.synced()) Reconcile();
@@ -96,19 +96,8 @@ Task<void> Supervisor::Run() {
   }
   co_await async::kDeafToCancellation;
   pulls_scope_.Cancel();
-  workers_scope_.Cancel();
   co_await pulls_scope_.Join();
-  co_await workers_scope_.Join();
   std::rethrow_exception(stopped);
-}
-
-// Before there is a worker: none makes links meanwhile.
-Task<void> Supervisor::RemoveOldLogLinks() {
-  std::function<Status()> remove = [directories = services_.directories] {
-    return RemoveDanglingLogLinks(directories);
-  };
-  const Status removed = co_await services_.blocking.Run(std::move(remove));
-  if (!removed) log::Warning("cannot remove old links to logs", {{"err", removed.error().message()}});
 }
 
 void Supervisor::SetSources(const std::vector<DaemonSetSource>& daemon_sets, const std::vector<PodSource>& pods,
@@ -136,17 +125,6 @@ void Supervisor::SetSources(const std::vector<DaemonSetSource>& daemon_sets, con
   on_change_();
 }
 
-void Supervisor::NodeChanged() { wake_.Notify(); }
-
-void Supervisor::RuntimeChanged(const std::string& pod_uid) {
-  const auto worker = workers_.find(pod_uid);
-  if (worker != workers_.end()) {
-    worker->second->Notify();
-  } else {
-    wake_.Notify();
-  }
-}
-
 corev1::Pod Supervisor::MakePod(const Hosted& hosted, std::uint32_t sequence) const {
   if (hosted.workload.kind == Workload::Kind::kPod) return hosted.workload.next_pod;
   corev1::Pod pod = decide::MakeDaemonPod(hosted.daemon_set, services_.node().metadata().name(), sequence);
@@ -157,42 +135,24 @@ corev1::Pod Supervisor::MakePod(const Hosted& hosted, std::uint32_t sequence) co
 void Supervisor::RefreshNextPod(Hosted& hosted) {
   Workload& workload = hosted.workload;
   if (workload.kind != Workload::Kind::kDaemonSet) return;
-  const std::uint32_t sequence = NextSequence(workload.uid);
+  const std::uint32_t sequence = NextSequence(services_.records, workload.uid);
   if (workload.next_pod.has_metadata() && workload.next_sequence == sequence) return;
   workload.next_sequence = sequence;
   workload.next_pod = MakePod(hosted, sequence);
-}
-
-std::uint32_t Supervisor::NextSequence(const std::string& owner_uid) const {
-  const checkpointv1::WorkloadRecord* record = services_.records.FindWorkload(owner_uid);
-  return record ? record->next_sequence() : 0;
-}
-
-void Supervisor::RaiseSequence(const std::string& owner_uid, std::uint32_t at_least) {
-  if (owner_uid.empty() || NextSequence(owner_uid) >= at_least) return;
-  const checkpointv1::WorkloadRecord* known = services_.records.FindWorkload(owner_uid);
-  checkpointv1::WorkloadRecord record = known ? *known : checkpointv1::WorkloadRecord();
-  record.set_owner_uid(owner_uid);
-  record.set_next_sequence(at_least);
-  for (const Hosted& hosted : workloads_) {
-    if (hosted.workload.uid != owner_uid) continue;
-    record.set_namespace_(hosted.workload.namespace_);
-    record.set_name(hosted.workload.name);
-  }
-  services_.records.Put(std::move(record));
 }
 
 // A pod that neither has a worker nor is in the runtime is gone: nobody else removes what an earlier process left.
 void Supervisor::ForgetRecords() {
   if (!complete_) return;
   for (const std::string& uid : services_.records.PodUids()) {
-    if (!workers_.contains(uid) && services_.view.Find(uid) == nullptr) services_.records.RemovePod(uid);
+    if (workers_.all().contains(uid) || services_.view.Find(uid) != nullptr) continue;
+    if (!services_.records.FindPod(uid)->from_api_server()) services_.records.RemovePod(uid);
   }
 }
 
 std::vector<KnownPod> Supervisor::KnownPods() {
   std::vector<KnownPod> known;
-  for (const auto& [uid, worker] : workers_) {
+  for (const auto& [uid, worker] : workers_.all()) {
     const PodIdentity& identity = worker->identity();
     known.push_back({.uid = uid,
                      .owner_uid = identity.owner_uid,
@@ -202,13 +162,14 @@ std::vector<KnownPod> Supervisor::KnownPods() {
                      .sequence = identity.sequence,
                      .created_at = worker->pod().status().starttime().seconds() * 1'000'000'000,
                      .has_worker = true,
+                     .elsewhere = identity.from_api_server,
                      .terminating = worker->terminating(),
-                     .terminal = worker->terminal(),
+                     .terminal = worker->terminal() || worker->finished(),
                      .healthy = decide::IsReady(worker->pod().status()),
                      .pod = &worker->pod()});
   }
   for (const auto& [uid, observed] : services_.view.pods()) {
-    if (workers_.contains(uid)) continue;
+    if (workers_.all().contains(uid)) continue;
     KnownPod pod{.uid = uid, .healthy = AllRunning(observed)};
     if (const auto identity = ReadIdentity(observed)) {
       pod.owner_uid = identity->owner_uid;
@@ -216,12 +177,13 @@ std::vector<KnownPod> Supervisor::KnownPods() {
       pod.restart_hash = identity->restart_hash;
       pod.hash_version = identity->hash_version;
       pod.sequence = identity->sequence;
+      pod.elsewhere = identity->from_api_server;
     }
     if (const auto* sandbox = observed.newest_sandbox()) pod.created_at = sandbox->created_at();
     // A running pod keeps what it holds, though its worker is only made by this plan. What an older template gave it is
     // not known any more; the present one is the best guess.
     for (const Hosted& hosted : workloads_) {
-      if (hosted.workload.uid == pod.owner_uid) pod.pod = &hosted.workload.next_pod;
+      if (!pod.elsewhere && hosted.workload.uid == pod.owner_uid) pod.pod = &hosted.workload.next_pod;
     }
     known.push_back(std::move(pod));
   }
@@ -232,7 +194,7 @@ void Supervisor::Reconcile() {
   for (const auto& [uid, observed] : services_.view.pods()) {
     const auto identity = ReadIdentity(observed);
     if (identity && identity->owner_kind == KindName(Workload::Kind::kDaemonSet)) {
-      RaiseSequence(identity->owner_uid, identity->sequence + 1);
+      RaiseSequence(services_.records, identity->owner_uid, "", "", identity->sequence + 1);
     }
   }
   std::vector<const Workload*> workloads;
@@ -264,7 +226,7 @@ void Supervisor::Reconcile() {
     // template is noticed again.
     identity->template_hash = hosted.workload.template_hash;
     identity->hash_version = decide::kSpecHashVersion;
-    StartWorker(std::move(*identity), std::move(pod));
+    workers_.Start(std::move(*identity), std::move(pod));
   }
   for (const auto& start : plan.starts) {
     const Workload& workload = workloads_[start.workload].workload;
@@ -278,86 +240,30 @@ void Supervisor::Reconcile() {
                          .sequence = workload.next_sequence};
     plan.decisions[start.workload].pod_uid = workload.next_pod.metadata().uid();
     if (workload.kind == Workload::Kind::kDaemonSet) {
-      RaiseSequence(workload.uid, workload.next_sequence + 1);
-      services_.events.Record(decide::ReferenceTo(workloads_[start.workload].daemon_set), EventType::kNormal,
-                              "SuccessfulCreate", "Created pod: " + workload.next_pod.metadata().name());
+      RaiseSequence(services_.records, workload.uid, workload.namespace_, workload.name, workload.next_sequence + 1);
+      TellCreation(services_.events, workloads_[start.workload].daemon_set, workload.next_pod.metadata().name());
     }
-    StartWorker(std::move(identity), workload.next_pod);
+    workers_.Start(std::move(identity), workload.next_pod);
   }
   for (const auto& update : plan.updates) {
     const Hosted& hosted = workloads_[update.workload];
-    PodWorker& worker = *workers_.at(update.uid);
+    PodWorker& worker = *workers_.all().at(update.uid);
     worker.Update(MakePod(hosted, worker.identity().sequence), hosted.workload.template_hash);
   }
   for (const std::size_t index : plan.pulls) Pull(index);
   for (std::size_t i = 0; i < workloads_.size(); ++i) {
-    TellRefusal(workloads_[i], plan.decisions[i]);
+    TellRefusal(services_.events, workloads_[i], plan.decisions[i], services_.node().metadata().name());
     workloads_[i].decision = std::move(plan.decisions[i]);
   }
   ForgetRecords();
   on_change_();
 }
 
-void Supervisor::StartWorker(PodIdentity identity, corev1::Pod pod) {
-  const std::string uid = pod.metadata().uid();
-  auto worker = std::make_unique<PodWorker>(services_, std::move(identity), std::move(pod), [this] {
-    wake_.Notify();  // readiness decides about updates, an end frees room
-    on_change_();
-  });
-  workers_.emplace(uid, std::move(worker));
-  workers_scope_.Spawn("pod " + uid, RunWorker(uid));
-}
-
-Task<void> Supervisor::RunWorker(std::string uid) {
-  PodWorker& worker = *workers_.at(uid);
-  co_await worker.Run();
-  services_.records.RemovePod(uid);  // a static pod comes back under this UID, and begins anew
-  log::Info("pod is gone", {{"pod", NameOf(worker.pod())}, {"uid", uid}});
-  workers_.erase(uid);
-  wake_.Notify();
-}
-
 void Supervisor::Stop(const std::string& uid, const std::string& reason) {
-  auto worker = workers_.find(uid);
-  if (worker == workers_.end()) {
-    const decide::ObservedPod* observed = services_.view.Find(uid);
-    if (!observed) return;
-    StartWorker(ReadIdentity(*observed).value_or(PodIdentity{}), PodFromRuntime(*observed));
-    worker = workers_.find(uid);
-  }
-  if (!worker->second->terminating()) TellStop(*worker->second, reason);
-  worker->second->Terminate(Seconds(worker->second->pod().spec().terminationgraceperiodseconds()), reason);
-}
-
-// Words and reasons of the DaemonSet controller (pkg/controller/daemon).
-void Supervisor::TellRefusal(const Hosted& hosted, const decide::WorkloadDecision& decision) {
-  if (hosted.workload.kind != Workload::Kind::kDaemonSet) return;
-  const std::string& message = decision.admission.message;
-  if (decision.admission.admitted || message.empty() || message == hosted.decision.admission.message) return;
-  services_.events.Record(
-      decide::ReferenceTo(hosted.daemon_set), EventType::kWarning, "FailedPlacement",
-      fmt::format("failed to place pod on \"{}\": {}", services_.node().metadata().name(), message));
-}
-
-void Supervisor::TellStop(const PodWorker& worker, const std::string& reason) {
-  const PodIdentity& identity = worker.identity();
-  if (identity.owner_kind != KindName(Workload::Kind::kDaemonSet)) return;
-  const corev1::Pod& pod = worker.pod();
-  appsv1::DaemonSet owner;
-  owner.mutable_metadata()->set_namespace_(pod.metadata().namespace_());
-  owner.mutable_metadata()->set_name(identity.owner_name);
-  owner.mutable_metadata()->set_uid(identity.owner_uid);
-  const corev1::ObjectReference about = decide::ReferenceTo(owner);
-  if (worker.terminal()) {
-    const bool failed = pod.status().phase() == "Failed";
-    services_.events.Record(
-        about, failed ? EventType::kWarning : EventType::kNormal, failed ? "FailedDaemonPod" : "SucceededDaemonPod",
-        fmt::format("Found {} daemon pod {} on node {}, will try to {} it", failed ? "failed" : "succeeded",
-                    NameOf(pod), services_.node().metadata().name(), failed ? "kill" : "delete"));
-  }
-  // The reason is ours: nobody can ask a controller here (PL-06).
-  services_.events.Record(about, EventType::kNormal, "SuccessfulDelete",
-                          fmt::format("Deleted pod: {} ({})", pod.metadata().name(), reason));
+  PodWorker* worker = workers_.FindOrTakeOver(uid);
+  if (worker == nullptr) return;
+  if (!worker->terminating()) TellDeletion(services_.events, *worker, services_.node().metadata().name(), reason);
+  worker->Terminate(Seconds(worker->pod().spec().terminationgraceperiodseconds()), reason);
 }
 
 Result<std::vector<std::string>> Supervisor::RestartDaemonSet(const std::string& object_namespace,
@@ -370,7 +276,7 @@ Result<std::vector<std::string>> Supervisor::RestartDaemonSet(const std::string&
     return Error(ErrorKind::kAbsent, fmt::format("no DaemonSet {}/{} on this node", object_namespace, name));
   }
   std::vector<std::string> uids;
-  for (const auto& [uid, worker] : workers_) {
+  for (const auto& [uid, worker] : workers_.all()) {
     if (worker->identity().owner_uid == hosted->workload.uid && !worker->terminating()) uids.push_back(uid);
   }
   if (uids.empty()) {
@@ -381,7 +287,7 @@ Result<std::vector<std::string>> Supervisor::RestartDaemonSet(const std::string&
   }
   std::vector<std::string> names;
   for (const std::string& uid : uids) {
-    names.push_back(workers_.at(uid)->pod().metadata().name());
+    names.push_back(workers_.all().at(uid)->pod().metadata().name());
     Stop(uid, kRestartReason);
   }
   return names;
@@ -389,9 +295,10 @@ Result<std::vector<std::string>> Supervisor::RestartDaemonSet(const std::string&
 
 Result<std::vector<std::string>> Supervisor::RestartPod(const std::string& object_namespace, const std::string& name) {
   std::string stopping;
-  for (const auto& [uid, worker] : workers_) {
+  for (const auto& [uid, worker] : workers_.all()) {
     const auto& metadata = worker->pod().metadata();
     if (metadata.namespace_() != object_namespace || metadata.name() != name) continue;
+    if (worker->identity().from_api_server) continue;
     if (worker->terminating()) {
       stopping = worker->termination_reason();
       continue;

@@ -1,4 +1,4 @@
-// Which pods this node runs: reads the sources, plans the node, and keeps one worker per pod.
+// Which pods of its manifests this node runs: reads the sources, plans the node, and starts and stops workers.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,9 @@
 #include "agent/async/task_scope.h"
 #include "agent/async/wake.h"
 #include "agent/decide/node_plan.h"
+#include "agent/pods/hosted.h"
 #include "agent/pods/pod_services.h"
-#include "agent/pods/pod_worker.h"
+#include "agent/pods/pod_workers.h"
 
 namespace daemonsetd::pods {
 
@@ -28,7 +29,7 @@ struct PodSource {
 class Supervisor {
  public:
   // `on_change` is called on the loop when anything that a status tells has changed.
-  Supervisor(PodServices& services, std::function<void()> on_change);
+  Supervisor(PodServices& services, PodWorkers& workers, std::function<void()> on_change);
 
   // Until cancelled; the containers stay as they are.
   Task<void> Run();
@@ -40,49 +41,28 @@ class Supervisor {
   Result<std::vector<std::string>> RestartDaemonSet(const std::string& object_namespace, const std::string& name);
   Result<std::vector<std::string>> RestartPod(const std::string& object_namespace, const std::string& name);
 
-  // The node's labels, taints or allocatable changed.
-  void NodeChanged();
-  // The runtime's record of this pod changed; "" when the runtime as a whole did.
-  void RuntimeChanged(const std::string& pod_uid);
+  // The node's labels, taints or allocatable changed, or what runs here did.
+  void Notify() { wake_.Notify(); }
 
-  struct Hosted {
-    decide::Workload workload;
-    decide::WorkloadDecision decision;
-    appsv1::DaemonSet daemon_set;  // of a DaemonSet
-    std::string file;
-    WallTime first_seen;
-    std::string image_error;  // why the images of a new template are not here yet
-  };
   const std::vector<Hosted>& workloads() const { return workloads_; }
-  const std::map<std::string, std::unique_ptr<PodWorker>>& workers() const { return workers_; }
 
  private:
-  Task<void> RemoveOldLogLinks();
   void Reconcile();
   std::vector<decide::KnownPod> KnownPods();
   corev1::Pod MakePod(const Hosted& hosted, std::uint32_t sequence) const;
   void RefreshNextPod(Hosted& hosted);
-  // Of the next pod of this owner: what the checkpoint and earlier pods leave free.
-  std::uint32_t NextSequence(const std::string& owner_uid) const;
-  void RaiseSequence(const std::string& owner_uid, std::uint32_t at_least);
   void ForgetRecords();
-  // Tells of a start that admission refuses, once per reason.
-  void TellRefusal(const Hosted& hosted, const decide::WorkloadDecision& decision);
-  void TellStop(const PodWorker& worker, const std::string& reason);
-  void StartWorker(PodIdentity identity, corev1::Pod pod);
   void Stop(const std::string& uid, const std::string& reason);
   void Pull(std::size_t index);
   Task<void> PullImages(std::string uid, corev1::PodSpec spec, std::string template_hash);
-  Task<void> RunWorker(std::string uid);
 
   PodServices& services_;
+  PodWorkers& workers_;
   std::function<void()> on_change_;
   async::Wake wake_;
-  async::TaskScope workers_scope_;
   async::TaskScope pulls_scope_;
   std::vector<Hosted> workloads_;
   bool complete_ = false;
-  std::map<std::string, std::unique_ptr<PodWorker>> workers_;
   std::map<std::string, std::string> pulls_;   // by owner UID: the template hash being pulled
   std::map<std::string, std::string> pulled_;  // by owner UID: the template hash whose images are present
 };

@@ -11,7 +11,9 @@ PodEngine::PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, Records& re
       starts(loop.executor(), 4),
       events(loop.timeline(), "node-a"),
       view(runtime, loop.timeline(), loop.executor(), RuntimeViewSettings{},
-           [this](const std::string& uid) { supervisor.RuntimeChanged(uid); }),
+           [this](const std::string& uid) {
+             if (!workers.RuntimeChanged(uid)) supervisor.Notify();
+           }),
       images(loop.executor(), loop.timeline(), runtime, PullSettings{}),
       network(loop.executor(), loop.timeline(), runtime, std::chrono::minutes(2)),
       volumes(files, blocking),
@@ -31,7 +33,8 @@ PodEngine::PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, Records& re
                .directories = files,
                .node = [this]() -> const corev1::Node& { return node; },
                .host_ips = [] { return std::vector<std::string>{"192.0.2.1"}; }},
-      supervisor(services, [] {}) {
+      workers(services, [this] { supervisor.Notify(); }),
+      supervisor(services, workers, [] {}) {
   node.mutable_metadata()->set_name("node-a");
 }
 
@@ -53,6 +56,7 @@ void PodEngineTest::Start() {
 
 void PodEngineTest::Stop() {
   loop.Cancel(supervisor);
+  loop.Run(engine->workers.Close());
   loop.Cancel(view);
   loop.Run(engine->images.Stop());
   loop.Run(engine->prober.Close());
@@ -94,8 +98,8 @@ std::vector<std::string> PodEngineTest::RunningContainers() {
 }
 
 const corev1::PodStatus& PodEngineTest::PodStatus() {
-  if (engine->supervisor.workers().size() != 1) throw std::logic_error("there is not exactly one pod");
-  return engine->supervisor.workers().begin()->second->pod().status();
+  if (engine->workers.all().size() != 1) throw std::logic_error("there is not exactly one pod");
+  return engine->workers.all().begin()->second->pod().status();
 }
 
 std::vector<std::string> PodEngineTest::EventReasons() {

@@ -29,6 +29,7 @@ struct PodEngine {
   ProcessTable processes;
   Prober prober;
   PodServices services;
+  PodWorkers workers;
   Supervisor supervisor;
 };
 

@@ -65,7 +65,7 @@ class PodObjectsTest : public PodEngineTest {
     Run(spec + R"( volumes { name: "v" volumeSource { )" + source + " } }",
         R"(volumeMounts { name: "v" mountPath: "/v" })");
   }
-  const PodWorker& Worker() { return *engine->supervisor.workers().begin()->second; }
+  const PodWorker& Worker() { return *engine->workers.all().begin()->second; }
   std::string VolumePath(const std::string& plugin) {
     return Path("kubelet/pods/" + Worker().pod().metadata().uid() + "/volumes/kubernetes.io~" + plugin + "/v");
   }

@@ -285,7 +285,7 @@ TEST_F(ProbesAndHooksTest, AShorterGraceCutsThePreStopHookShort) {
   runtime.SetBehaviour("main", Behaviour{.ignores_term = true});
   Run(set);
   const auto before = RunningContainers();
-  PodWorker& worker = *engine->supervisor.workers().begin()->second;
+  PodWorker& worker = *engine->workers.all().begin()->second;
   worker.Terminate(seconds(300), "deleted");
   loop.Advance(seconds(10));
   worker.Terminate(seconds(5), "deleted");

@@ -40,7 +40,11 @@ class SocketWatchTest : public PodEngineTest {
  protected:
   SocketWatchTest()
       : watch_(
-            engine->services, engine->supervisor, minutes(1), [this] { ++changes_; },
+            engine->services, engine->workers,
+            [this](const std::string& space, const std::string& name) {
+              return engine->supervisor.RestartPod(space, name);
+            },
+            minutes(1), [this] { ++changes_; },
             [this](const MountedSocket& socket) {
               asked_.push_back(socket);
               return replaced_at_ > socket.since;

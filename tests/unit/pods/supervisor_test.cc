@@ -258,7 +258,7 @@ TEST_F(SupervisorTest, AStopThatFailsIsRepeatedUntilNothingIsLeft) {
   Apply();
   loop.Advance(minutes(5));
   EXPECT_THAT(runtime.Sandboxes(), SizeIs(0));
-  EXPECT_TRUE(engine->supervisor.workers().empty());
+  EXPECT_TRUE(engine->workers.all().empty());
 }
 
 // LC-07: what is left of a removed pod is taken down by whichever process comes next.
@@ -277,7 +277,7 @@ TEST_F(SupervisorTest, AStopThatFailsIsRepeatedAfterARestartOfTheAgent) {
   loop.Advance(minutes(5));
   EXPECT_THAT(runtime.Sandboxes(), SizeIs(0));
   EXPECT_THAT(runtime.Containers(), SizeIs(0));
-  EXPECT_TRUE(engine->supervisor.workers().empty());
+  EXPECT_TRUE(engine->workers.all().empty());
 }
 
 // LC-24
@@ -317,7 +317,7 @@ TEST_F(SupervisorTest, OnlyPodsWithANetworkOfTheirOwnWaitForTheNetwork) {
   EXPECT_LE(runtime.Count("Status"), 125) << "asked once a second, for all that wait";
   EXPECT_EQ(std::ranges::count(EventReasons(), "NetworkNotReady"), 1);
   std::vector<std::string> waits;
-  for (const auto& [uid, worker] : engine->supervisor.workers()) waits.push_back(worker->waiting_for());
+  for (const auto& [uid, worker] : engine->workers.all()) waits.push_back(worker->waiting_for());
   EXPECT_THAT(waits, Contains(HasSubstr("NetworkReady=false")));
 
   runtime.SetNetworkReady(true);
@@ -333,7 +333,7 @@ TEST_F(SupervisorTest, APodThatWaitsForTheNetworkCanGo) {
   daemon_sets.clear();
   Apply();
   loop.Advance(seconds(5));
-  EXPECT_TRUE(engine->supervisor.workers().empty());
+  EXPECT_TRUE(engine->workers.all().empty());
 }
 
 // LC-13: the runtime goes away and comes back; nothing is restarted.

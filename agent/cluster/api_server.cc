@@ -1,0 +1,122 @@
+#include "agent/cluster/api_server.h"
+
+#include <random>
+
+#include <fmt/format.h>
+
+#include "agent/async/task_scope.h"
+
+namespace daemonsetd::cluster {
+namespace {
+
+// How long an object outlives the last pod that named it, at most.
+constexpr Nanoseconds kBetweenCleanings = std::chrono::minutes(5);
+
+// Spreads the requests of many nodes; nothing secret rests on it.
+std::function<double()> MakeRandom() {
+  auto engine = std::make_shared<std::minstd_rand>(std::random_device{}());
+  return [engine] { return std::uniform_real_distribution<double>(0, 1)(*engine); };
+}
+
+ServerViewSettings ViewSettingsOf(const ApiServerSettings& settings) {
+  return {.node_name = settings.node.node_name,
+          .watch_daemon_sets = settings.pod_source == decide::PodSource::kLocal,
+          .start_wait = settings.start_wait};
+}
+
+}  // namespace
+
+ApiServer::ApiServer(pods::PodServices& services, pods::PodWorkers& workers, store::Store& store,
+                     cri::Runtime& image_service, ApiServerSettings settings, DesiredNode desired,
+                     std::function<void()> on_change)
+    : services_(services),
+      settings_(std::move(settings)),
+      on_change_(std::move(on_change)),
+      transport_(services.executor, services.timeline, services.blocking, settings_.kubeconfig),
+      limiter_(services.executor, services.timeline, kube::RequestLimits{}),
+      client_(transport_, limiter_, services.timeline),
+      cache_(store, settings_.checkpoint_secrets),
+      node_(services.executor, services.timeline, services.blocking, client_, services.runtime, image_service,
+            settings_.node, std::move(desired), MakeRandom(), [this] { Changed(); }),
+      view_(services.executor, services.timeline, client_, MakeRandom(), store, cache_, ViewSettingsOf(settings_),
+            [this] { Changed(); }),
+      objects_(std::make_shared<ApiObjects>(services.executor, services.timeline, client_, cache_, MakeRandom(),
+                                            [this] { return view_.reachable(); })),
+      events_(
+          services.executor, services.timeline, client_, services.events, [this] { return view_.reachable(); },
+          MakeRandom()),
+      sync_(
+          services, workers, view_, client_, [this] { return StateOfNode(); },
+          {.node_name = settings_.node.node_name, .source = settings_.pod_source}, on_change_) {
+  if (const auto cached = cache_.Find<corev1::Node>("", settings_.node.node_name)) node_.UseCached(*cached->object);
+}
+
+Task<void> ApiServer::Run() {
+  async::TaskScope scope(services_.executor);
+  scope.Spawn("node", node_.Run());
+  scope.Spawn("API objects", view_.Run());
+  scope.Spawn("events", events_.Run());
+  scope.Spawn("old objects", ForgetOldObjects());
+  std::exception_ptr stopped;
+  try {
+    co_await sync_.Run();
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await async::kDeafToCancellation;
+  scope.Cancel();
+  co_await objects_->Close();
+  co_await scope.Join();
+  co_await transport_.Close();
+  if (stopped) std::rethrow_exception(stopped);
+}
+
+Task<void> ApiServer::ForgetOldObjects() {
+  for (;;) {
+    co_await services_.timeline.SleepFor(kBetweenCleanings);
+    // Only a complete picture says what nobody names any more.
+    if (node_.claimed() && sync_.complete()) objects_->KeepOnly(sync_.HostedPods());
+  }
+}
+
+NodeState ApiServer::StateOfNode() const {
+  return {.node = node_.node(),
+          .uid = node_.uid(),
+          .claimed = node_.claimed(),
+          .refused = !node_.claimed() && node_.observed() && !node_.problem().empty()};
+}
+
+// What placement needs of it without the server; heartbeats and the like would only cost writes.
+void ApiServer::KeepNode() {
+  if (!node_.observed() || node_.node() == nullptr) return;
+  corev1::Node node = *node_.node();
+  node.mutable_metadata()->clear_resourceversion();
+  node.mutable_status()->clear_conditions();
+  node.mutable_status()->clear_images();
+  cache_.Put(node, services_.timeline.Read().wall);
+}
+
+void ApiServer::Changed() {
+  KeepNode();
+  if (const bool reachable = view_.reachable(); reachable != reachable_) {
+    reachable_ = reachable;
+    objects_->ReachabilityChanged();
+    events_.Notify();
+  }
+  sync_.Notify();
+  on_change_();
+}
+
+std::string ApiServer::StatusText() const {
+  if (view_.reachable()) return "reachable";
+  const std::string error = view_.last_error();
+  return error.empty() ? "connecting" : "not reachable: " + error;
+}
+
+std::string ApiServer::Problem() const {
+  if (!node_.problem().empty()) return node_.problem();
+  const std::string error = view_.last_error();
+  return error.empty() ? "" : "the API server cannot be reached; pods run on as they are: " + error;
+}
+
+}  // namespace daemonsetd::cluster

@@ -1,0 +1,82 @@
+// This node's side of an API server: everything that exists only where a kubeconfig is configured. Members are in start
+// order; they stop in reverse.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/cluster/api_objects.h"
+#include "agent/cluster/event_sender.h"
+#include "agent/cluster/node_registrar.h"
+#include "agent/cluster/object_cache.h"
+#include "agent/cluster/pod_sync.h"
+#include "agent/cluster/server_view.h"
+#include "agent/kube/client.h"
+#include "agent/kube/request_limiter.h"
+#include "agent/kube/transport/http_transport.h"
+
+namespace daemonsetd::cluster {
+
+struct ApiServerSettings {
+  std::string kubeconfig;
+  NodeRegistrarSettings node;
+  decide::PodSource pod_source = decide::PodSource::kLocal;
+  Nanoseconds start_wait = std::chrono::seconds(5);
+  bool checkpoint_secrets = true;
+};
+
+class ApiServer {
+ public:
+  // The Node of this machine with these conditions.
+  using DesiredNode = std::function<corev1::Node(const std::vector<corev1::NodeCondition>&)>;
+
+  // The references must outlive it; `store` holds what was loaded. `on_change` is called on the loop when what it tells
+  // has changed, the Node among it.
+  ApiServer(pods::PodServices& services, pods::PodWorkers& workers, store::Store& store, cri::Runtime& image_service,
+            ApiServerSettings settings, DesiredNode desired, std::function<void()> on_change);
+
+  // Until cancelled; containers stay as they are.
+  Task<void> Run();
+
+  // For PodServices: the objects that pods name.
+  std::shared_ptr<pods::ObjectSource> objects() { return objects_; }
+  // The Node as the server has it, or the checkpoint; null: neither knows it.
+  const corev1::Node* node() const { return node_.node(); }
+  PodSync& pods() { return sync_; }
+  const PodSync& pods() const { return sync_; }
+
+  // What runs here, or what the node is, has changed.
+  void Notify() { sync_.Notify(); }
+  void NodeChanged() { node_.DesiredChanged(); }
+  // An Event was recorded.
+  void EventRecorded() { events_.Notify(); }
+
+  // One line for people: where it is, and how it does.
+  std::string StatusText() const;
+  // What somebody has to act upon; empty while all is well.
+  std::string Problem() const;
+
+ private:
+  void Changed();
+  void KeepNode();
+  Task<void> ForgetOldObjects();
+  NodeState StateOfNode() const;
+
+  pods::PodServices& services_;
+  const ApiServerSettings settings_;
+  std::function<void()> on_change_;
+  kube::KubeconfigTransport transport_;
+  kube::RequestLimiter limiter_;
+  kube::Client client_;
+  ObjectCache cache_;
+  NodeRegistrar node_;
+  ServerView view_;
+  std::shared_ptr<ApiObjects> objects_;
+  EventSender events_;
+  PodSync sync_;
+  bool reachable_ = false;
+};
+
+}  // namespace daemonsetd::cluster

@@ -1,0 +1,565 @@
+#include "agent/cluster/pod_sync.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "agent/base/log.h"
+#include "agent/cluster/local_pods.h"
+#include "agent/decide/api_time.h"
+#include "agent/decide/daemon_pod.h"
+#include "agent/decide/labels.h"
+#include "agent/decide/mirror_pod.h"
+#include "agent/decide/pod_object.h"
+#include "agent/decide/status_diff.h"
+#include "agent/model/defaulting.h"
+#include "agent/pods/daemon_set_events.h"
+#include "agent/pods/pod_identity.h"
+#include "agent/pods/sequences.h"
+
+namespace daemonsetd::cluster {
+namespace {
+
+using decide::Knowledge;
+using decide::LocalPod;
+using decide::NameOf;
+using pods::EventType;
+using pods::Hosted;
+using pods::PodIdentity;
+using pods::PodWorker;
+
+constexpr char kSource[] = "API server";
+constexpr char kRestartReason[] = "a restart was asked for";
+// Until the watch has shown what a write did that answers without the object.
+constexpr Nanoseconds kSettle = std::chrono::seconds(5);
+
+Hosted MakeHosted(const appsv1::DaemonSet& object, WallTime now) {
+  Hosted hosted;
+  hosted.source = kSource;
+  hosted.first_seen = now;
+  hosted.daemon_set = object;
+  hosted.workload.kind = decide::Workload::Kind::kDaemonSet;
+  hosted.workload.uid = object.metadata().uid();
+  hosted.workload.namespace_ = object.metadata().namespace_();
+  hosted.workload.name = object.metadata().name();
+  hosted.workload.template_hash = decide::TemplateHash(object.spec().template_());
+  hosted.workload.restart_hash = decide::RestartHash(object.spec().template_());
+  hosted.workload.on_delete = object.spec().updatestrategy().type() == "OnDelete";
+  return hosted;
+}
+
+// Who this object's pod belongs to, in the words of its sandbox.
+PodIdentity IdentityOf(const corev1::Pod& object) {
+  PodIdentity identity{.owner_kind = "Pod",
+                       .owner_name = object.metadata().name(),
+                       .owner_uid = object.metadata().uid(),
+                       .template_hash = decide::ValueOf(object.metadata().labels(), decide::kRevisionHashLabel),
+                       .hash_version = decide::kSpecHashVersion,
+                       .from_api_server = true,
+                       .object_uid = object.metadata().uid()};
+  if (const std::string owner = decide::DaemonSetOf(object); !owner.empty()) {
+    identity.owner_kind = "DaemonSet";
+    identity.owner_name = decide::ControllerOf(object)->name();
+    identity.owner_uid = owner;
+  }
+  const std::string sequence = decide::ValueOf(object.metadata().annotations(), decide::kSequenceAnnotation);
+  std::from_chars(sequence.data(), sequence.data() + sequence.size(), identity.sequence);
+  return identity;
+}
+
+}  // namespace
+
+// A pod that may start: of an object, or one of a set that the server does not know yet.
+struct PodSync::Wish {
+  corev1::Pod pod;
+  PodIdentity identity;
+  Set* set = nullptr;  // null: no DaemonSet of ours
+  bool made_elsewhere = false;
+};
+
+PodSync::PodSync(pods::PodServices& services, pods::PodWorkers& workers, ServerView& server, kube::Client& client,
+                 std::function<NodeState()> node, PodSyncSettings settings, std::function<void()> on_change)
+    : services_(services),
+      workers_(workers),
+      server_(server),
+      node_(std::move(node)),
+      settings_(std::move(settings)),
+      on_change_(std::move(on_change)),
+      writes_(client, server, services.records, settings_.node_name),
+      queue_(services.executor, services.timeline, [this] { wake_.Notify(); }),
+      wake_(services.executor) {}
+
+Task<void> PodSync::Run() {
+  std::exception_ptr stopped;
+  try {
+    for (;;) {
+      Reconcile();
+      std::optional<MonoTime> next = look_again_;
+      if (const auto retry = queue_.NextTry(); retry && (!next || *retry < *next)) next = retry;
+      co_await wake_.WaitUntil(services_.timeline, next);
+    }
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await async::kDeafToCancellation;
+  co_await queue_.Close();
+  std::rethrow_exception(stopped);
+}
+
+void PodSync::Reconcile() {
+  look_again_.reset();
+  const NodeState node = node_();
+  if (node.refused || !services_.view.synced()) return;
+  Round round = Look(node);
+  JudgeFailures(round);
+  const decide::MergePlan plan = decide::MergePods(round.input);
+  admissions_.clear();
+  Carry(round, plan);
+  TellDecisions(round, plan);
+  on_change_();
+}
+
+PodSync::Round PodSync::Look(const NodeState& node) {
+  Round round;
+  decide::MergeInput& input = round.input;
+  const auto as_known = [&node](Knowledge known) {
+    // Until the name is ours, what the server says may be meant for somebody else.
+    return known == Knowledge::kComplete && !node.claimed ? Knowledge::kWaiting : known;
+  };
+  input.source = settings_.source;
+  input.node = node.node;
+  input.node_name = settings_.node_name;
+  input.node_uid = node.uid;
+  input.daemon_sets = as_known(server_.daemon_sets_known());
+  input.objects = as_known(server_.pods_known());
+  input.runtime_listed = true;
+  input.manifests_complete = manifests_complete_;
+  input.server_reachable = node.claimed && server_.reachable();
+  input.now = services_.timeline.Read().wall;
+  TakeSets(server_.DaemonSets());
+  for (auto& [uid, set] : sets_) {
+    round.sets.push_back(&set);
+    input.sets.push_back({.daemon_set = set.object.get(), .template_hash = set.hosted.workload.template_hash});
+  }
+  round.pods = server_.Pods();
+  for (const ServerView::PodPtr& pod : round.pods) {
+    round.by_uid[pod->metadata().uid()] = pod.get();
+    input.pods.push_back(pod.get());
+  }
+  FollowLabels(round);
+  input.local = LocalPods(services_, workers_, server_);
+  return round;
+}
+
+void PodSync::TakeSets(const std::vector<ServerView::DaemonSetPtr>& objects) {
+  std::set<std::string> present;
+  for (const ServerView::DaemonSetPtr& object : objects) {
+    const std::string& uid = object->metadata().uid();
+    present.insert(uid);
+    const auto known = sets_.find(uid);
+    if (known == sets_.end()) {
+      sets_.emplace(uid, Set{.object = object, .hosted = MakeHosted(*object, services_.timeline.Read().wall)});
+    } else if (known->second.object != object) {
+      Hosted hosted = MakeHosted(*object, known->second.hosted.first_seen);
+      hosted.decision = std::move(known->second.hosted.decision);
+      known->second.object = object;
+      known->second.hosted = std::move(hosted);
+    }
+  }
+  std::erase_if(sets_, [&](const auto& entry) { return !present.contains(entry.first); });
+}
+
+// How long a set waits before another pod takes a failed one's place.
+void PodSync::JudgeFailures(Round& round) {
+  std::map<std::string, std::vector<decide::FailedPod>> failed;
+  std::set<std::string> healthy;
+  for (const ServerView::PodPtr& pod : round.pods) {
+    if (pod->status().phase() != "Failed") continue;
+    std::string message = pod->status().reason();
+    if (!pod->status().message().empty()) message += (message.empty() ? "" : ": ") + pod->status().message();
+    failed[decide::DaemonSetOf(*pod)].push_back({.uid = pod->metadata().uid(),
+                                                 .created_at = decide::FromApiTime(pod->metadata().creationtimestamp()),
+                                                 .message = std::move(message)});
+  }
+  for (const LocalPod& local : round.input.local) {
+    if (local.ready && !local.stopping) healthy.insert(local.owner_uid);
+    if (local.terminal_phase != "Failed" || round.by_uid.contains(local.object_uid)) continue;
+    failed[local.owner_uid].push_back({.uid = local.uid, .created_at = local.created_at});
+  }
+  for (std::size_t i = 0; i < round.sets.size(); ++i) {
+    Set& set = *round.sets[i];
+    const std::string& uid = set.hosted.workload.uid;
+    set.verdict = decide::JudgeFailedPods(set.hosted.workload.template_hash, failed[uid], healthy.contains(uid),
+                                          services_.timeline.mono(), set.failed);
+    round.input.sets[i].replace_failed = set.verdict.replace;
+    const auto& again = set.verdict.look_again;
+    if (again && (!look_again_ || *again < *look_again_)) look_again_ = again;
+    for (const std::string& old : set.verdict.remove) {
+      const auto object = round.by_uid.find(old);
+      if (object == round.by_uid.end() || decide::IsTerminating(*object->second)) continue;
+      AskForDeletion({.namespace_ = object->second->metadata().namespace_(),
+                      .name = object->second->metadata().name(),
+                      .uid = old,
+                      .reason = "a newer failed pod is the evidence"});
+    }
+  }
+}
+
+void PodSync::FollowLabels(const Round& round) {
+  for (const auto& [uid, worker] : workers_.all()) {
+    if (!worker->identity().from_api_server) continue;
+    const std::string& object_uid = worker->identity().object_uid;
+    const auto object = std::find_if(round.pods.begin(), round.pods.end(), [&](const ServerView::PodPtr& pod) {
+      return pod->metadata().uid() == object_uid;
+    });
+    if (object == round.pods.end() || followed_[uid] == *object) continue;
+    followed_[uid] = *object;
+    worker->SetLabels(**object);
+  }
+  std::erase_if(followed_, [this](const auto& entry) { return !workers_.all().contains(entry.first); });
+}
+
+void PodSync::Carry(const Round& round, const decide::MergePlan& plan) {
+  namespace merge = decide::merge;
+  std::vector<Wish> wishes;
+  for (const decide::MergeAction& action : plan.actions) {
+    if (!std::holds_alternative<merge::WriteStatus>(action)) log::Debug(decide::Describe(action));
+    if (const auto* adopt = std::get_if<merge::AdoptPod>(&action)) {
+      Adopt(round, *adopt);
+    } else if (const auto* release = std::get_if<merge::ReleasePod>(&action)) {
+      PodWorker* worker = workers_.Find(release->uid);
+      if (worker != nullptr) worker->SetOwner("Pod", worker->pod().metadata().name(), release->uid);
+    } else if (const auto* claim = std::get_if<merge::ClaimObject>(&action)) {
+      AskForOwner(round, claim->object_uid, round.sets[claim->set], "");
+    } else if (const auto* give = std::get_if<merge::ReleaseObject>(&action)) {
+      AskForOwner(round, give->object_uid, nullptr, give->owner_uid);
+    } else if (const auto* stop = std::get_if<merge::StopPod>(&action)) {
+      if (PodWorker* worker = workers_.FindOrTakeOver(stop->uid)) worker->Terminate(stop->grace, stop->reason);
+    } else if (const auto* deletion = std::get_if<merge::DeleteObject>(&action)) {
+      AskForDeletion(*deletion);
+    } else if (const auto* create = std::get_if<merge::CreateObject>(&action)) {
+      AskFor(round, *create);
+    } else if (const auto* mirror = std::get_if<merge::CreateMirror>(&action)) {
+      AskFor(round, *mirror);
+    } else if (const auto* start = std::get_if<merge::StartPod>(&action)) {
+      const corev1::Pod& object = *round.by_uid.at(start->object_uid);
+      const auto set = sets_.find(decide::DaemonSetOf(object));
+      wishes.push_back({.pod = object,
+                        .identity = IdentityOf(object),
+                        .set = set == sets_.end() ? nullptr : &set->second,
+                        .made_elsewhere = start->made_elsewhere});
+    } else if (const auto* provisional = std::get_if<merge::StartProvisional>(&action)) {
+      Set& set = *round.sets[provisional->set];
+      Wish wish{.pod = NextPod(set), .set = &set};
+      model::SetDefaults(wish.pod);
+      wish.identity = IdentityOf(wish.pod);
+      wish.identity.object_uid.clear();
+      wishes.push_back(std::move(wish));
+    } else if (const auto* status = std::get_if<merge::WriteStatus>(&action)) {
+      AskFor(round, *status);
+    } else if (const auto* forget = std::get_if<merge::ForgetPod>(&action)) {
+      workers_.Forget(forget->uid);
+    }
+  }
+  Start(round, std::move(wishes));
+}
+
+// ---- Starts
+
+std::vector<decide::PreemptionCandidate> PodSync::HoldingRoom() const {
+  std::vector<decide::PreemptionCandidate> holding;
+  for (const auto& [uid, worker] : workers_.all()) {
+    if (worker->terminal() || workers_.HasEnded(uid)) continue;
+    holding.push_back({.pod = &worker->pod(),
+                       .is_static = !worker->identity().from_api_server,
+                       .terminating = worker->terminating()});
+  }
+  return holding;
+}
+
+void PodSync::Start(const Round& round, std::vector<Wish> wishes) {
+  if (wishes.empty()) return;
+  if (round.input.node == nullptr) return;  // waited for: a Node that is not known has room for nothing
+  std::vector<const corev1::Pod*> pods;
+  for (Wish& wish : wishes) {
+    decide::SetOverhead(*wish.pod.mutable_spec(), services_.settings.runtime_classes);
+    pods.push_back(&wish.pod);
+  }
+  const std::vector<decide::StartAnswer> answers = decide::GiveRoom(*round.input.node, pods, HoldingRoom());
+  for (std::size_t i = 0; i < wishes.size(); ++i) {
+    if (wishes[i].set != nullptr) admissions_[wishes[i].set->hosted.workload.uid] = answers[i].admission;
+    if (answers[i].admission.admitted) {
+      StartWorker(round, wishes[i]);
+    } else {
+      Refuse(round, wishes[i], answers[i]);
+    }
+  }
+}
+
+void PodSync::StartWorker(const Round& round, const Wish& wish) {
+  const metav1::ObjectMeta& metadata = wish.pod.metadata();
+  log::Info("starting pod", {{"pod", NameOf(wish.pod)}, {"uid", metadata.uid()}, {"source", kSource}});
+  if (!round.by_uid.contains(metadata.uid()) && wish.set != nullptr) {
+    const decide::Workload& workload = wish.set->hosted.workload;
+    pods::RaiseSequence(services_.records, workload.uid, workload.namespace_, workload.name,
+                        wish.identity.sequence + 1);
+    pods::TellCreation(services_.events, wish.set->hosted.daemon_set, metadata.name());
+  }
+  if (wish.made_elsewhere && settings_.source == decide::PodSource::kLocal) {
+    services_.events.Record(decide::ReferenceTo(wish.pod), EventType::kNormal, "Adopted",
+                            "This pod was not made by daemonsetd, which runs it now");
+  }
+  refusals_.erase(metadata.uid());
+  workers_.Start(wish.identity, wish.pod);
+}
+
+void PodSync::Refuse(const Round& round, const Wish& wish, const decide::StartAnswer& answer) {
+  const std::string& message = answer.admission.message;
+  MakeRoom(answer, wish.pod);
+  const auto object = round.by_uid.find(wish.pod.metadata().uid());
+  if (object == round.by_uid.end()) return;
+  std::string& told = refusals_[object->first];
+  if (told != message) {
+    told = message;
+    services_.events.Record(decide::ReferenceTo(*object->second), EventType::kWarning, "FailedScheduling", message);
+  }
+  if (!round.input.server_reachable) return;
+  const corev1::PodStatus status = decide::UnschedulableStatus(*object->second, message, round.input.now);
+  if (auto write = decide::PodStatusToWrite(*object->second, status)) {
+    AskFor(round, decide::merge::WriteStatus{object->first, std::move(*write)});
+  }
+}
+
+void PodSync::MakeRoom(const decide::StartAnswer& answer, const corev1::Pod& important) {
+  for (const std::string& uid : answer.victims) {
+    PodWorker* victim = workers_.Find(uid);
+    if (victim == nullptr || victim->terminating()) continue;
+    const std::string reason = fmt::format("it makes room for {}, which is more important", NameOf(important));
+    services_.events.Record(decide::ReferenceTo(victim->pod()), EventType::kNormal, "Preempted",
+                            "Preempted by pod " + NameOf(important) + " on node " + settings_.node_name);
+    Stop(*victim, reason);
+  }
+}
+
+// The end of a pod begins at the server, if it can be asked: it notes the deletion, and the node follows.
+void PodSync::Stop(PodWorker& worker, const std::string& reason) {
+  const std::string& object_uid = worker.identity().object_uid;
+  const metav1::ObjectMeta& metadata = worker.pod().metadata();
+  if (!object_uid.empty() && node_().claimed && server_.reachable()) {
+    AskForDeletion({.namespace_ = metadata.namespace_(), .name = metadata.name(), .uid = object_uid, .reason = reason});
+    return;
+  }
+  worker.Terminate(Seconds(worker.pod().spec().terminationgraceperiodseconds()), reason);
+}
+
+void PodSync::Adopt(const Round& round, const decide::merge::AdoptPod& adopt) {
+  const corev1::Pod& object = *round.by_uid.at(adopt.object_uid);
+  PodIdentity identity = IdentityOf(object);
+  PodWorker* worker = workers_.Find(adopt.uid);
+  if (worker == nullptr) {
+    const decide::ObservedPod* observed = services_.view.Find(adopt.uid);
+    if (observed == nullptr) return;
+    // What its containers were made from is what the sandbox says, not what the object's labels say by now.
+    if (const auto written = pods::ReadIdentity(*observed)) {
+      identity.template_hash = written->template_hash;
+      identity.restart_hash = written->restart_hash;
+      identity.hash_version = written->hash_version;
+      identity.sequence = written->sequence;
+    }
+    corev1::Pod pod = object;  // its status too: what did not change keeps its transition times
+    pod.mutable_metadata()->set_uid(adopt.uid);
+    pod.mutable_metadata()->clear_deletiontimestamp();
+    decide::SetOverhead(*pod.mutable_spec(), services_.settings.runtime_classes);
+    log::Info("adopted pod", {{"pod", NameOf(pod)}, {"uid", adopt.uid}, {"source", kSource}});
+    worker = &workers_.Start(std::move(identity), std::move(pod));
+  } else {
+    worker->SetObject(adopt.object_uid);
+    worker->SetOwner(identity.owner_kind, identity.owner_name, identity.owner_uid);
+  }
+  if (adopt.made_elsewhere && settings_.source == decide::PodSource::kLocal) {
+    services_.events.Record(decide::ReferenceTo(object), EventType::kNormal, "Adopted",
+                            "This pod was not made by daemonsetd, which runs it now");
+  }
+}
+
+// ---- Writes
+
+corev1::Pod PodSync::NextPod(const Set& set) const {
+  const std::uint32_t sequence = pods::NextSequence(services_.records, set.hosted.workload.uid);
+  corev1::Pod pod = decide::MakeDaemonPod(*set.object, settings_.node_name, sequence);
+  (*pod.mutable_metadata()->mutable_annotations())[decide::kSequenceAnnotation] = std::to_string(sequence);
+  return pod;
+}
+
+void PodSync::AskFor(const Round& round, const decide::merge::CreateObject& create) {
+  const Set& set = *round.sets[create.set];
+  corev1::Pod pod;
+  const PodWorker* provisional = workers_.Find(create.local_uid);
+  if (!create.local_uid.empty() && provisional == nullptr) return;  // adopted first
+  if (provisional != nullptr) {
+    pod = provisional->pod();
+    pod.clear_status();
+  } else {
+    pod = NextPod(set);
+  }
+  const std::uint32_t sequence = IdentityOf(pod).sequence;
+  pod.mutable_metadata()->clear_uid();
+  const std::string what = "create pod " + NameOf(pod);
+  const std::string key = "create " + (provisional ? create.local_uid : set.hosted.workload.uid);
+  queue_.Ask(key, what, Nanoseconds::zero(),
+             [&] { return CreateAndTell(std::move(pod), set.hosted.daemon_set, sequence); });
+}
+
+Task<Status> PodSync::CreateAndTell(corev1::Pod pod, appsv1::DaemonSet owner, std::uint32_t sequence) {
+  const std::string name = pod.metadata().name();
+  const Status status = co_await writes_.Create(std::move(pod), owner.metadata().uid(), sequence);
+  if (status) {
+    pods::TellCreation(services_.events, owner, name);
+  } else if (status.error().kind() == ErrorKind::kInvalid || status.error().kind() == ErrorKind::kDenied) {
+    services_.events.Record(decide::ReferenceTo(owner), EventType::kWarning, "FailedCreate",
+                            "Error creating: " + status.error().message());
+  }
+  co_return status;
+}
+
+void PodSync::AskFor(const Round& round, const decide::merge::CreateMirror& create) {
+  const PodWorker* worker = workers_.Find(create.uid);
+  if (worker == nullptr) return;
+  queue_.Ask("mirror " + create.uid, "create mirror pod " + NameOf(worker->pod()), Nanoseconds::zero(), [&] {
+    return writes_.CreateMirror(decide::MakeMirrorPod(worker->pod(), settings_.node_name, round.input.node_uid));
+  });
+}
+
+void PodSync::AskFor(const Round& round, const decide::merge::WriteStatus& write) {
+  const corev1::Pod& object = *round.by_uid.at(write.object_uid);
+  queue_.Ask("status " + write.object_uid, "status of pod " + NameOf(object), Nanoseconds::zero(), [&] {
+    corev1::Pod with_status = object;
+    *with_status.mutable_status() = write.status;
+    return writes_.WriteStatus(std::move(with_status));
+  });
+}
+
+void PodSync::AskForDeletion(decide::merge::DeleteObject deletion) {
+  const bool final = deletion.grace == Seconds(0);
+  // The last words of its containers come before its end.
+  if (final && queue_.IsUnderWay("status " + deletion.uid)) return;
+  const std::string key = (final ? "remove " : "delete ") + deletion.uid;
+  const std::string what = fmt::format("{} pod {}/{}", final ? "remove" : "delete", deletion.namespace_, deletion.name);
+  queue_.Ask(key, what, kSettle, [&] { return DeleteAndTell(std::move(deletion)); });
+}
+
+Task<Status> PodSync::DeleteAndTell(decide::merge::DeleteObject deletion) {
+  const std::string uid = deletion.uid;
+  const std::string reason = deletion.reason;
+  const bool final = deletion.grace == Seconds(0);
+  const Status status = co_await writes_.Delete(std::move(deletion));
+  if (!status || final) co_return status;
+  for (const auto& [worker_uid, worker] : workers_.all()) {
+    if (worker->identity().object_uid != uid) continue;
+    pods::TellDeletion(services_.events, *worker, settings_.node_name, reason);
+  }
+  co_return status;
+}
+
+void PodSync::AskForOwner(const Round& round, const std::string& object_uid, const Set* claimed_by,
+                          const std::string& release) {
+  const corev1::Pod& object = *round.by_uid.at(object_uid);
+  if (claimed_by != nullptr) {
+    queue_.Ask("claim " + object_uid, "adopt pod " + NameOf(object), kSettle,
+               [&] { return writes_.Claim(object, *claimed_by->object); });
+  } else {
+    queue_.Ask("release " + object_uid, "release pod " + NameOf(object), kSettle,
+               [&] { return writes_.Release(object, release); });
+  }
+}
+
+// ---- What it tells
+
+void PodSync::TellDecisions(const Round& round, const decide::MergePlan& plan) {
+  std::vector<ServerView::DaemonSetPtr> hosted;
+  const bool decided = settings_.source == decide::PodSource::kLocal && round.input.node != nullptr;
+  for (std::size_t i = 0; i < round.sets.size(); ++i) {
+    Set& set = *round.sets[i];
+    decide::WorkloadDecision decision{.placement = plan.placements[i], .waiting_for = plan.waiting_for[i]};
+    const std::string& uid = set.hosted.workload.uid;
+    for (const auto& [worker_uid, worker] : workers_.all()) {
+      if (worker->identity().owner_uid != uid || workers_.HasEnded(worker_uid)) continue;
+      if (decision.pod_uid.empty() || !worker->terminating()) decision.pod_uid = worker_uid;
+    }
+    if (const auto admission = admissions_.find(uid); admission != admissions_.end()) {
+      decision.admission = admission->second;
+      if (!decision.admission.admitted) decision.waiting_for = decision.admission.message;
+    } else {
+      decision.admission.admitted = !decision.pod_uid.empty();
+    }
+    if (decision.waiting_for.empty()) decision.waiting_for = set.verdict.waiting_for;
+    if (decision.waiting_for.empty()) decision.waiting_for = queue_.ErrorOf("create " + uid);
+    if (!decided && decision.waiting_for.empty()) decision.waiting_for = "the Node object";
+    pods::TellRefusal(services_.events, set.hosted, decision, settings_.node_name);
+    if (decision.placement.should_run || decision.placement.should_keep_running) hosted.push_back(set.object);
+    set.hosted.decision = std::move(decision);
+  }
+  // Only a complete list says which sets are not to be kept any more.
+  if (decided && round.input.daemon_sets == Knowledge::kComplete) server_.KeepHosted(hosted);
+}
+
+std::vector<const Hosted*> PodSync::Workloads() const {
+  std::vector<const Hosted*> workloads;
+  workloads.reserve(sets_.size());
+  for (const auto& [uid, set] : sets_) workloads.push_back(&set.hosted);
+  return workloads;
+}
+
+bool PodSync::complete() const {
+  return manifests_complete_ && services_.view.synced() && server_.daemon_sets_known() == Knowledge::kComplete &&
+         server_.pods_known() == Knowledge::kComplete;
+}
+
+std::vector<std::shared_ptr<const corev1::Pod>> PodSync::HostedPods() const {
+  std::vector<std::shared_ptr<const corev1::Pod>> hosted = server_.Pods();
+  for (const auto& [uid, worker] : workers_.all()) hosted.push_back(std::make_shared<const corev1::Pod>(worker->pod()));
+  for (const auto& [uid, set] : sets_) {
+    const decide::Placement& placement = set.hosted.decision.placement;
+    if (!placement.should_run && !placement.should_keep_running) continue;
+    corev1::Pod pod;
+    pod.mutable_metadata()->set_namespace_(set.hosted.workload.namespace_);
+    *pod.mutable_spec() = set.object->spec().template_().spec();
+    hosted.push_back(std::make_shared<const corev1::Pod>(std::move(pod)));
+  }
+  return hosted;
+}
+
+Result<std::vector<std::string>> PodSync::RestartDaemonSet(const std::string& name_space, const std::string& name) {
+  for (const auto& [uid, set] : sets_) {
+    if (set.hosted.workload.namespace_ != name_space || set.hosted.workload.name != name) continue;
+    std::vector<std::string> names;
+    for (const auto& [worker_uid, worker] : workers_.all()) {
+      if (worker->identity().owner_uid != uid || worker->terminating()) continue;
+      names.push_back(worker->pod().metadata().name());
+      Stop(*worker, kRestartReason);
+    }
+    if (!names.empty()) return names;
+    const std::string& reason = set.hosted.decision.waiting_for;
+    return Error(ErrorKind::kConflict, fmt::format("DaemonSet {}/{} has no pod to restart on this node{}{}", name_space,
+                                                   name, reason.empty() ? "" : ", it waits for ", reason));
+  }
+  return Error(ErrorKind::kAbsent, fmt::format("no DaemonSet {}/{} on this node", name_space, name));
+}
+
+Result<std::vector<std::string>> PodSync::RestartPod(const std::string& name_space, const std::string& name) {
+  for (const auto& [uid, worker] : workers_.all()) {
+    const metav1::ObjectMeta& metadata = worker->pod().metadata();
+    if (!worker->identity().from_api_server || metadata.namespace_() != name_space || metadata.name() != name) continue;
+    if (worker->terminating()) {
+      return Error(ErrorKind::kConflict,
+                   fmt::format("pod {}/{} stops already: {}", name_space, name, worker->termination_reason()));
+    }
+    Stop(*worker, kRestartReason);
+    return std::vector<std::string>{name};
+  }
+  return Error(ErrorKind::kAbsent, fmt::format("no pod {}/{} on this node", name_space, name));
+}
+
+}  // namespace daemonsetd::cluster

@@ -1,0 +1,249 @@
+#include "agent/cluster/server_view.h"
+
+#include <algorithm>
+#include <set>
+
+#include "agent/async/task_scope.h"
+#include "agent/base/log.h"
+#include "agent/decide/pod_object.h"
+#include "agent/kube/resource_version.h"
+
+namespace daemonsetd::cluster {
+namespace {
+
+using decide::Knowledge;
+using decide::ObjectLoss;
+using kube::ReflectorCore;
+
+constexpr char kPodsPosition[] = "pods";
+constexpr char kDaemonSetsPosition[] = "daemonsets";
+
+ObjectLoss LossBy(ReflectorCore::ChangeSource source) {
+  switch (source) {
+    case ReflectorCore::ChangeSource::kEvent: return ObjectLoss::kDeletionSeen;
+    case ReflectorCore::ChangeSource::kList: return ObjectLoss::kWhileAway;
+    case ReflectorCore::ChangeSource::kOlderList: return ObjectLoss::kHistoryLost;
+  }
+  return ObjectLoss::kWhileAway;
+}
+
+// Without what changes all the time and says nothing to a node that cannot ask.
+corev1::Pod Lasting(const corev1::Pod& pod) {
+  corev1::Pod lasting = pod;
+  lasting.mutable_metadata()->clear_resourceversion();
+  lasting.clear_status();
+  // An end is final.
+  if (decide::IsTerminal(pod)) {
+    lasting.mutable_status()->set_phase(pod.status().phase());
+    lasting.mutable_status()->set_reason(pod.status().reason());
+    lasting.mutable_status()->set_message(pod.status().message());
+  }
+  return lasting;
+}
+
+appsv1::DaemonSet Lasting(const appsv1::DaemonSet& daemon_set) {
+  appsv1::DaemonSet lasting = daemon_set;
+  lasting.mutable_metadata()->clear_resourceversion();
+  lasting.clear_status();
+  return lasting;
+}
+
+}  // namespace
+
+ServerView::ServerView(async::Executor executor, async::Timeline& timeline, kube::Client& client,
+                       std::function<double()> random, store::Store& store, ObjectCache& cache,
+                       ServerViewSettings settings, std::function<void()> on_change)
+    : executor_(executor),
+      timeline_(timeline),
+      store_(store),
+      cache_(cache),
+      settings_(std::move(settings)),
+      on_change_(std::move(on_change)),
+      daemon_sets_(client, timeline, random, {.newest = Position(kDaemonSetsPosition)},
+                   {.on_change = [this](const kube::NamespacedName&) { on_change_(); },
+                    .on_complete =
+                        [this] {
+                          cached_sets_.clear();
+                          StateChanged();
+                        },
+                    .on_state = [this] { StateChanged(); }}),
+      pods_(client, timeline, random,
+            {.field_selector = "spec.nodeName=" + settings_.node_name, .newest = Position(kPodsPosition)},
+            {.on_change = [this](const kube::NamespacedName& name) { PodChanged(name); },
+             .on_complete = [this] { PodsListed(); },
+             .on_state = [this] { StateChanged(); }}) {
+  for (auto& cached : cache_.All<appsv1::DaemonSet>()) {
+    kept_[cached.object->metadata().uid()] = cached.object;
+    cached_sets_.push_back(std::move(cached.object));
+  }
+  for (auto& cached : cache_.All<corev1::Pod>()) {
+    uids_[kube::NameOf(cached.object->metadata())] = cached.object->metadata().uid();
+    cached_pods_.push_back(std::move(cached.object));
+  }
+}
+
+Task<void> ServerView::Run() {
+  async::TaskScope scope(executor_);
+  std::exception_ptr stopped;
+  try {
+    if (settings_.watch_daemon_sets) scope.Spawn("watch daemonsets", daemon_sets_.Run());
+    scope.Spawn("watch pods", pods_.Run());
+    co_await WaitForServer();
+  } catch (...) {
+    stopped = std::current_exception();
+  }
+  co_await async::kDeafToCancellation;
+  scope.Cancel();
+  co_await scope.Join();
+  if (stopped) std::rethrow_exception(stopped);
+}
+
+Task<void> ServerView::WaitForServer() {
+  co_await timeline_.SleepFor(settings_.start_wait);
+  waited_ = true;
+  if (!pods_.synced()) {
+    log::Warning("the API server has not answered; going on from the checkpoint",
+                 {{"waited", FormatDuration(settings_.start_wait)},
+                  {"daemonSets", cached_sets_.size()},
+                  {"pods", cached_pods_.size()},
+                  {"err", last_error()}});
+  }
+  on_change_();
+  for (;;) co_await timeline_.SleepFor(std::chrono::hours(24));  // until cancelled
+}
+
+std::string ServerView::last_error() const {
+  const std::string error = pods_.last_error();
+  return error.empty() && settings_.watch_daemon_sets ? daemon_sets_.last_error() : error;
+}
+
+Knowledge ServerView::KnownAs(bool synced) const {
+  if (synced) return Knowledge::kComplete;
+  return waited_ ? Knowledge::kCached : Knowledge::kWaiting;
+}
+
+// Where others make the pods, their sets are of no interest: none is known, and that is all there are.
+Knowledge ServerView::daemon_sets_known() const {
+  return KnownAs(settings_.watch_daemon_sets ? daemon_sets_.synced() : pods_.synced());
+}
+
+Knowledge ServerView::pods_known() const { return KnownAs(pods_.synced()); }
+
+std::vector<ServerView::DaemonSetPtr> ServerView::DaemonSets() const {
+  return daemon_sets_.synced() ? daemon_sets_.All() : cached_sets_;
+}
+
+std::vector<ServerView::PodPtr> ServerView::Pods() const {
+  std::map<kube::NamespacedName, PodPtr> pods;
+  for (const auto& list : {cached_pods_, pods_.All()}) {
+    for (const PodPtr& pod : list) pods[kube::NameOf(pod->metadata())] = pod;
+  }
+  for (auto answer = answers_.begin(); answer != answers_.end();) {
+    const std::string& version = answer->second->metadata().resourceversion();
+    const auto watched = pods_.Find(answer->first);
+    const std::string& seen = watched ? watched->metadata().resourceversion() : pods_.newest();
+    // What the watch does not show although it has come so far was deleted since.
+    if (!seen.empty() && !kube::IsOlder(seen, version)) {
+      answer = answers_.erase(answer);
+      continue;
+    }
+    pods[answer->first] = answer->second;
+    ++answer;
+  }
+  std::vector<PodPtr> all;
+  all.reserve(pods.size());
+  for (auto& [name, pod] : pods) all.push_back(std::move(pod));
+  return all;
+}
+
+ObjectLoss ServerView::LossOf(const std::string& uid) const {
+  const auto lost = lost_.find(uid);
+  return lost == lost_.end() ? ObjectLoss::kWhileAway : lost->second;
+}
+
+void ServerView::Wrote(const corev1::Pod& pod) {
+  PodPtr& answer = answers_[kube::NameOf(pod.metadata())];
+  if (!answer || !kube::IsOlder(pod.metadata().resourceversion(), answer->metadata().resourceversion())) {
+    answer = std::make_shared<const corev1::Pod>(pod);
+  }
+  KeepPod(pod);
+  on_change_();
+}
+
+void ServerView::KeepPod(const corev1::Pod& pod) {
+  uids_[kube::NameOf(pod.metadata())] = pod.metadata().uid();
+  cache_.Put(Lasting(pod), timeline_.Read().wall);
+}
+
+void ServerView::PodChanged(const kube::NamespacedName& name) {
+  const PodPtr pod = pods_.Find(name);
+  const auto known = uids_.find(name);
+  if (known != uids_.end() && (!pod || pod->metadata().uid() != known->second)) {
+    lost_[known->second] = LossBy(pods_.change_source());
+  }
+  if (pod) {
+    lost_.erase(pod->metadata().uid());
+    KeepPod(*pod);
+  } else {
+    uids_.erase(name);
+    cache_.Remove<corev1::Pod>(name.ns, name.name);
+  }
+  on_change_();
+}
+
+// What the checkpoint knows and the first list lacks was never told as a change.
+void ServerView::PodsListed() {
+  cached_pods_.clear();
+  std::vector<kube::NamespacedName> gone;
+  for (const auto& [name, uid] : uids_) {
+    if (!pods_.Find(name) && !answers_.contains(name)) gone.push_back(name);
+  }
+  for (const kube::NamespacedName& name : gone) PodChanged(name);
+  StateChanged();
+}
+
+void ServerView::StateChanged() {
+  if (pods_.synced()) KeepPosition(kPodsPosition, pods_.newest());
+  if (daemon_sets_.synced()) KeepPosition(kDaemonSetsPosition, daemon_sets_.newest());
+  on_change_();
+}
+
+void ServerView::KeepHosted(const std::vector<DaemonSetPtr>& hosted) {
+  std::set<std::string> uids;
+  for (const DaemonSetPtr& daemon_set : hosted) {
+    const std::string& uid = daemon_set->metadata().uid();
+    uids.insert(uid);
+    DaemonSetPtr& kept = kept_[uid];
+    if (kept == daemon_set) continue;
+    kept = daemon_set;
+    cache_.Put(Lasting(*daemon_set), timeline_.Read().wall);
+  }
+  for (auto kept = kept_.begin(); kept != kept_.end();) {
+    if (uids.contains(kept->first)) {
+      ++kept;
+      continue;
+    }
+    const metav1::ObjectMeta& metadata = kept->second->metadata();
+    // Its name may belong to a successor by now.
+    const bool renewed = std::any_of(hosted.begin(), hosted.end(), [&](const DaemonSetPtr& other) {
+      return other->metadata().namespace_() == metadata.namespace_() && other->metadata().name() == metadata.name();
+    });
+    if (!renewed) cache_.Remove<appsv1::DaemonSet>(metadata.namespace_(), metadata.name());
+    kept = kept_.erase(kept);
+  }
+}
+
+void ServerView::KeepPosition(const char* resource, const std::string& newest) {
+  if (newest.empty() || Position(resource) == newest) return;
+  store::PositionRecord record;
+  record.set_resource(resource);
+  record.set_newest(newest);
+  store_.Put(std::move(record));
+}
+
+std::string ServerView::Position(const char* resource) const {
+  const store::PositionRecord* record = store_.FindPosition(resource);
+  return record == nullptr ? std::string() : record->newest();
+}
+
+}  // namespace daemonsetd::cluster
