@@ -9,6 +9,7 @@
 
 #include "agent/decide/canonical.h"
 #include "agent/decide/labels.h"
+#include "agent/decide/merge_conditions.h"
 #include "agent/decide/node_claim.h"
 
 namespace daemonsetd::decide {
@@ -54,15 +55,6 @@ std::vector<std::string> MergeMetadata(const corev1::Node& desired, const std::s
   Put(kAgentVersionAnnotation, agent_version, annotations, changes);
   std::sort(changes.begin(), changes.end());
   return changes;
-}
-
-// Conditions of our types are replaced in place; those of others stay, and so does their order.
-void MergeConditions(const corev1::NodeStatus& desired, corev1::NodeStatus& status) {
-  for (const corev1::NodeCondition& condition : desired.conditions()) {
-    const auto old = std::find_if(status.mutable_conditions()->begin(), status.mutable_conditions()->end(),
-                                  [&](const auto& other) { return other.type() == condition.type(); });
-    (old != status.mutable_conditions()->end() ? *old : *status.add_conditions()) = condition;
-  }
 }
 
 // Addresses of the types that we report are ours; a cloud's ExternalIP is not.

@@ -1,23 +1,10 @@
 #include "agent/decide/status_diff.h"
 
-#include <algorithm>
-
 #include "agent/decide/canonical.h"
+#include "agent/decide/merge_conditions.h"
 #include "agent/decide/pod_object.h"
 
 namespace daemonsetd::decide {
-namespace {
-
-void MergeConditions(const corev1::PodStatus& ours, corev1::PodStatus& status) {
-  for (const corev1::PodCondition& condition : ours.conditions()) {
-    const auto old = std::find_if(status.mutable_conditions()->begin(), status.mutable_conditions()->end(),
-                                  [&](const auto& other) { return other.type() == condition.type(); });
-    (old != status.mutable_conditions()->end() ? *old : *status.add_conditions()) = condition;
-  }
-}
-
-}  // namespace
-
 std::optional<corev1::PodStatus> PodStatusToWrite(const corev1::Pod& object, const corev1::PodStatus& ours) {
   corev1::PodStatus status = object.status();
   if (!IsTerminal(object)) {

@@ -1,0 +1,59 @@
+#include "agent/cluster/node_trouble.h"
+
+#include <algorithm>
+
+#include "agent/base/log.h"
+
+namespace daemonsetd::cluster {
+namespace {
+
+constexpr BackoffLimits kAfterFailure{.initial = std::chrono::seconds(1), .maximum = std::chrono::minutes(1)};
+constexpr BackoffLimits kAfterSuccess{
+    .initial = std::chrono::seconds(1), .maximum = std::chrono::minutes(1), .reset_after = std::chrono::minutes(1)};
+
+}  // namespace
+
+bool IsStale(const Error& error) {
+  return error.kind() == ErrorKind::kConflict || error.kind() == ErrorKind::kExists ||
+         error.kind() == ErrorKind::kAbsent;
+}
+
+void Trouble::Tell(const Error& error) {
+  if (error.kind() == ErrorKind::kCancelled) return;  // our own doing
+  problem_ = error.message();
+  if (error.kind() == ErrorKind::kDenied) problem_ += "; check this agent's credentials and rights";
+  if (told_.insert(error.kind()).second) log::Warning(begins_, {{"err", problem_}});
+}
+
+void Trouble::End() {
+  problem_.clear();
+  if (!told_.empty()) log::Info(ends_);
+  told_.clear();
+}
+
+Attempt::Attempt(std::string begins, std::string ends)
+    : trouble_(std::move(begins), std::move(ends)), failures_(kAfterFailure), successes_(kAfterSuccess) {}
+
+std::optional<MonoTime> Attempt::Due(MonoTime now) const {
+  if (now >= not_before_) return std::nullopt;
+  return not_before_;
+}
+
+void Attempt::Succeeded(MonoTime now) {
+  trouble_.End();
+  failures_.Reset();
+  was_stale_ = false;
+  not_before_ = successes_.Fail(now);
+}
+
+void Attempt::Failed(const Error& error, MonoTime now, double random) {
+  if (IsStale(error) && !was_stale_) {
+    was_stale_ = true;
+    return;
+  }
+  trouble_.Tell(error);
+  failures_.Fail(now);
+  not_before_ = now + std::chrono::duration_cast<Nanoseconds>(failures_.delay() * (0.5 + random));
+}
+
+}  // namespace daemonsetd::cluster
