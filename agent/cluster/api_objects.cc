@@ -214,13 +214,14 @@ Task<Result<Found<T>>> ApiObjects::GetOnDemand(OnDemandMap<T>* known, kube::Name
       co_await async::WithinDeadline(&timeline_, deadline, entry->turn.Acquire());
   if (!reachable_()) co_return Offline<T>(name);
   if (is_fresh()) co_return Live(entry->object);
-  if (!turn || timeline_.mono() >= deadline) co_return NoAnswer(ResourceFor<T>(), name.name);
+  if (!turn || timeline_.mono() >= deadline) {
+    co_return CachedInstead<T>(name, NoAnswer(ResourceFor<T>(), name.name));
+  }
   Result<T> answer = co_await Request(std::type_identity<T>(), name, deadline - timeline_.mono());
   if constexpr (std::is_same_v<T, corev1::ServiceAccount>) NoteAccount(name, answer);
   if (!answer) {
     entry->object.reset();
-    if (reachable_() || !pods::IsUnknown(answer.error())) co_return answer.error();
-    co_return Offline<T>(name);
+    co_return CachedInstead<T>(name, answer.error());
   }
   entry->object = std::make_shared<const T>(std::move(*answer));
   entry->read_at = timeline_.mono();
@@ -260,6 +261,15 @@ Result<Found<T>> ApiObjects::Offline(const kube::NamespacedName& name) const {
     return NotFoundSince(ResourceFor<T>(), name.name, *since);
   }
   return NeverRead(ResourceFor<T>(), name.name);
+}
+
+// A server that answers others may still not answer this, and a container must not wait for its Services (OF-12).
+template <class T>
+Result<Found<T>> ApiObjects::CachedInstead(const kube::NamespacedName& name, const Error& error) const {
+  if (!pods::IsUnknown(error)) return error;
+  Result<Found<T>> cached = Offline<T>(name);
+  if (reachable_() && !cached && pods::IsUnknown(cached.error())) return error;
+  return cached;
 }
 
 template <class T>

@@ -70,6 +70,8 @@ class ApiObjects final : public pods::ObjectSource {
   Task<void> Forget(std::shared_ptr<OnDemand<T>> entry);
   template <class T>
   Result<pods::Found<T>> Offline(const kube::NamespacedName& name) const;
+  template <class T>
+  Result<pods::Found<T>> CachedInstead(const kube::NamespacedName& name, const Error& error) const;
 
   // From the server.
   template <class T>

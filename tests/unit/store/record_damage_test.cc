@@ -63,7 +63,7 @@ class RecordDamage : public StoreTest, public ::testing::WithParamInterface<cons
   std::vector<std::string> others;
 };
 
-TEST_P(RecordDamage, OF10_EveryByteThatIsFlipped) {
+TEST_P(RecordDamage, EveryByteThatIsFlipped) {
   ASSERT_THAT(all, SizeIs(12));
   ASSERT_THAT(others, SizeIs(11));
   for (std::size_t i = 0; i < whole.size(); ++i) {
@@ -75,7 +75,7 @@ TEST_P(RecordDamage, OF10_EveryByteThatIsFlipped) {
   }
 }
 
-TEST_P(RecordDamage, OF10_EveryLengthThatItIsCutTo) {
+TEST_P(RecordDamage, EveryLengthThatItIsCutTo) {
   for (std::size_t length = 0; length < whole.size(); ++length) {
     ExpectTheOthers(whole.substr(0, length), "length " + std::to_string(length));
   }

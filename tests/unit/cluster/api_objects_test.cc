@@ -1,0 +1,638 @@
+#include "agent/cluster/api_objects.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/loop.h"
+#include "tests/unit/cluster/objects_api.h"
+
+namespace daemonsetd::cluster {
+namespace {
+
+using pods::Found;
+using pods::ObjectKey;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr Nanoseconds kTimeout = seconds(10);
+constexpr char kNamespace[] = "default";
+
+corev1::ConfigMap MakeMap(const std::string& name, const std::string& value, bool immutable = false) {
+  corev1::ConfigMap map;
+  map.mutable_metadata()->set_namespace_(kNamespace);
+  map.mutable_metadata()->set_name(name);
+  (*map.mutable_data())["key"] = value;
+  if (immutable) map.set_immutable(true);
+  return map;
+}
+
+template <class T>
+T Make(const std::string& name, const std::string& ns = kNamespace) {
+  T object;
+  object.mutable_metadata()->set_namespace_(ns);
+  object.mutable_metadata()->set_name(name);
+  return object;
+}
+
+class ApiObjectsTest : public ::testing::Test {
+ protected:
+  ApiObjectsTest() { Begin(); }
+  ~ApiObjectsTest() override { End(); }
+
+  void Begin() {
+    objects = std::make_shared<ApiObjects>(
+        loop.executor(), loop.timeline(), client, cache, [] { return 0.5; }, [this] { return reachable; });
+  }
+  void End() {
+    subscriptions.clear();
+    if (objects) loop.Run(objects->Close());
+    objects.reset();
+  }
+  // As an agent that starts again: only the checkpoint is left.
+  void Restart() {
+    End();
+    told.clear();
+    Begin();
+  }
+  void SetReachable(bool now) {
+    reachable = now;
+    server.SetDown(!now);
+    objects->ReachabilityChanged();
+    loop.Settle();
+  }
+  static ObjectKey Key(ObjectKey::Kind kind, const std::string& name) {
+    return {.kind = kind, .name_space = kNamespace, .name = name};
+  }
+  void Watch(ObjectKey::Kind kind, const std::string& name) {
+    subscriptions.push_back(objects->Watch(Key(kind, name), [this, name] { told.push_back(name); }));
+    loop.Settle();
+  }
+  void WatchMap(const std::string& name) { Watch(ObjectKey::Kind::kConfigMap, name); }
+  // "1", "1 cached", "absent: TEXT", "unknown: TEXT", "denied: TEXT"
+  std::string MapValue(const std::string& name) {
+    return Describe(loop.Run(objects->GetConfigMap(kNamespace, name, kTimeout)),
+                    [](const corev1::ConfigMap& map) { return map.data().at("key"); });
+  }
+  template <class T, class Function>
+  static std::string Describe(const Result<Found<T>>& answer, Function function) {
+    if (answer) return function(*answer->object) + (answer->cached_since ? " cached" : "");
+    if (pods::IsUnknown(answer.error())) return "unknown: " + answer.error().message();
+    if (answer.error().kind() == ErrorKind::kAbsent) return "absent: " + answer.error().message();
+    if (answer.error().kind() == ErrorKind::kDenied) return "denied: " + answer.error().message();
+    return "other: " + answer.error().message();
+  }
+  template <class T>
+  static std::string DescribeName(const Result<Found<T>>& answer) {
+    return Describe(answer, [](const T& object) { return object.metadata().name(); });
+  }
+  static std::string DescribeCount(const Result<Found<corev1::ServiceList>>& answer) {
+    return Describe(answer, [](const corev1::ServiceList& list) { return std::to_string(list.items_size()); });
+  }
+  std::vector<std::string> Told() { return std::exchange(told, {}); }
+  pods::TokenRequest TokenOf(const std::string& account) const {
+    pods::TokenRequest request;
+    request.name_space = kNamespace;
+    request.service_account = account;
+    request.audience = "vault";
+    request.expiration = seconds(7200);
+    request.pod_name = "agent-x7k2p";
+    request.pod_uid = "uid-1";
+    return request;
+  }
+  Result<pods::Token> RequestToken(const std::string& account = "robot") {
+    return loop.Run(objects->RequestToken(TokenOf(account), kTimeout));
+  }
+
+  testing::TestLoop loop;
+  async::BlockingPool blocking{0};
+  store::Store store{loop.executor(), loop.timeline(), blocking, "/nonexistent"};
+  ObjectCache cache{store, true};
+  ObjectsApi server{loop.executor(), loop.timeline()};
+  kube::RequestLimiter limiter{loop.executor(), loop.timeline(), kube::RequestLimits{}};
+  kube::Client client{server, limiter, loop.timeline()};
+  bool reachable = true;
+  std::shared_ptr<ApiObjects> objects;
+  std::vector<std::unique_ptr<pods::ObjectSource::Subscription>> subscriptions;
+  std::vector<std::string> told;
+};
+
+// ---- Watched ConfigMaps and Secrets
+
+TEST_F(ApiObjectsTest, AWatchedObjectIsAskedForOnce) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("WATCH configmaps/a"));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(MapValue("a"), "1");
+  WatchMap("a");
+  EXPECT_EQ(MapValue("a"), "1");
+  EXPECT_THAT(server.TakeCalls(), IsEmpty());
+  EXPECT_EQ(server.open_watches(), 1);
+  EXPECT_THAT(Told(), IsEmpty());
+}
+
+TEST_F(ApiObjectsTest, SubscribersHearOfEachChange) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  EXPECT_EQ(MapValue("a"), "1");
+  server.Put(MakeMap("a", "2"));
+  loop.Settle();
+  EXPECT_THAT(Told(), ElementsAre("a"));
+  EXPECT_EQ(MapValue("a"), "2");
+  server.Remove<corev1::ConfigMap>({kNamespace, "a"});
+  loop.Settle();
+  EXPECT_THAT(Told(), ElementsAre("a"));
+  EXPECT_EQ(MapValue("a"), "absent: configmap \"a\" not found");
+  server.Put(MakeMap("a", "3"));
+  loop.Settle();
+  EXPECT_THAT(Told(), ElementsAre("a"));
+  EXPECT_EQ(MapValue("a"), "3");
+  EXPECT_THAT(server.TakeCalls(), SizeIs(1));
+}
+
+TEST_F(ApiObjectsTest, TheCheckpointFollowsTheServer) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  ASSERT_TRUE(cache.Find<corev1::ConfigMap>(kNamespace, "a"));
+  server.Remove<corev1::ConfigMap>({kNamespace, "a"});
+  loop.Settle();
+  EXPECT_FALSE(cache.Find<corev1::ConfigMap>(kNamespace, "a"));
+  EXPECT_TRUE(cache.FindAbsent<corev1::ConfigMap>(kNamespace, "a"));
+}
+
+TEST_F(ApiObjectsTest, TheWatchEndsAWhileAfterTheLastSubscriber) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  WatchMap("a");
+  subscriptions.pop_back();
+  loop.Advance(minutes(5));
+  EXPECT_EQ(server.open_watches(), 1);
+  subscriptions.clear();
+  loop.Advance(seconds(20));
+  EXPECT_EQ(server.open_watches(), 1);
+  WatchMap("a");  // its successor comes back for it
+  loop.Advance(minutes(1));
+  EXPECT_EQ(server.open_watches(), 1);
+  EXPECT_EQ(MapValue("a"), "1");
+  subscriptions.clear();
+  loop.Advance(minutes(1));
+  EXPECT_EQ(server.open_watches(), 0);
+  EXPECT_EQ(loop.timeline().alarms(), 0U);
+  server.TakeCalls();
+  EXPECT_EQ(MapValue("a"), "1");
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("GET configmaps/a"));
+  WatchMap("a");
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("WATCH configmaps/a"));
+}
+
+TEST_F(ApiObjectsTest, AnImmutableObjectIsFetchedOnce) {
+  server.Put(MakeMap("a", "1", true));
+  WatchMap("a");
+  EXPECT_EQ(MapValue("a"), "1");
+  EXPECT_EQ(server.open_watches(), 0);
+  loop.Advance(hours(2));
+  EXPECT_EQ(MapValue("a"), "1");
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("WATCH configmaps/a"));
+  SetReachable(false);
+  EXPECT_EQ(MapValue("a"), "1 cached");
+  SetReachable(true);
+  EXPECT_EQ(MapValue("a"), "1");
+  EXPECT_THAT(server.TakeCalls(), IsEmpty());
+}
+
+TEST_F(ApiObjectsTest, AnObjectThatBecomesImmutableIsNotWatchedAnyMore) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  server.Put(MakeMap("a", "2", true));
+  loop.Settle();
+  EXPECT_THAT(Told(), ElementsAre("a"));
+  EXPECT_EQ(server.open_watches(), 0);
+  EXPECT_EQ(MapValue("a"), "2");
+}
+
+TEST_F(ApiObjectsTest, ABrokenWatchIsReplacedByARequest) {
+  server.Put(MakeMap("a", "1"));
+  server.Refuse("WATCH configmaps/a", testing::StatusResponse(500, "InternalError", "etcd is away"));
+  server.Refuse("LIST configmaps", testing::StatusResponse(500, "InternalError", "etcd is away"));
+  WatchMap("a");
+  server.TakeCalls();
+  EXPECT_EQ(MapValue("a"), "1");
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("GET configmaps/a"));
+  server.Put(MakeMap("a", "2"));
+  server.AllowAll();
+  loop.Advance(minutes(2));
+  EXPECT_THAT(Told(), ElementsAre("a"));
+  EXPECT_EQ(MapValue("a"), "2");
+}
+
+TEST_F(ApiObjectsTest, ACallbackMayEndItsSubscriptionAndAsk) {
+  server.Put(MakeMap("a", "1"));
+  int calls = 0;
+  std::unique_ptr<pods::ObjectSource::Subscription> own;
+  own = objects->Watch(Key(ObjectKey::Kind::kConfigMap, "a"), [&] {
+    ++calls;
+    own.reset();
+    WatchMap("b");
+  });
+  WatchMap("a");
+  server.Put(MakeMap("a", "2"));
+  loop.Settle();
+  server.Put(MakeMap("a", "3"));
+  loop.Settle();
+  EXPECT_EQ(calls, 1);
+  EXPECT_THAT(Told(), ElementsAre("a", "a"));
+}
+
+// The port: never from within another call of it.
+TEST_F(ApiObjectsTest, NobodyIsToldWithinAnotherCall) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  reachable = false;
+  objects->ReachabilityChanged();
+  reachable = true;
+  objects->ReachabilityChanged();
+  EXPECT_THAT(Told(), IsEmpty());
+  loop.Settle();
+  EXPECT_THAT(Told(), ElementsAre("a"));
+}
+
+TEST_F(ApiObjectsTest, ASecretIsWatchedTheSameWay) {
+  auto secret = Make<corev1::Secret>("s");
+  (*secret.mutable_data())["password"] = "hunter2";
+  server.Put(secret);
+  Watch(ObjectKey::Kind::kSecret, "s");
+  const auto found = loop.Run(objects->GetSecret(kNamespace, "s", kTimeout));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->object->data().at("password"), "hunter2");
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetSecret(kNamespace, "t", kTimeout))), "absent: secret \"t\" not found");
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("WATCH secrets/s", "GET secrets/t"));
+}
+
+// VO-07: late is not absent, and the answer is not asked for twice.
+TEST_F(ApiObjectsTest, ASlowServerMakesTheStartLateAndNothingElse) {
+  server.Put(MakeMap("a", "1"));
+  server.set_delay(seconds(3));
+  WatchMap("a");
+  const auto first = loop.Start(objects->GetConfigMap(kNamespace, "a", kTimeout));
+  const auto second = loop.Start(objects->GetConfigMap(kNamespace, "a", kTimeout));
+  const auto unwatched = loop.Start(objects->GetConfigMap(kNamespace, "b", kTimeout));
+  loop.Advance(seconds(2));
+  EXPECT_FALSE(first->done());
+  EXPECT_FALSE(unwatched->done());
+  loop.Advance(seconds(2));
+  ASSERT_TRUE(first->done() && second->done() && unwatched->done());
+  EXPECT_TRUE(*first->value && *second->value);
+  EXPECT_EQ(unwatched->value->error().kind(), ErrorKind::kAbsent);
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("WATCH configmaps/a", "GET configmaps/b"));
+}
+
+// VO-07
+TEST_F(ApiObjectsTest, AServerThatIsTooSlowLeavesItUnknown) {
+  server.Put(MakeMap("a", "1"));
+  server.set_delay(seconds(20));
+  WatchMap("a");
+  EXPECT_EQ(MapValue("a"), "unknown: configmap \"a\": the API server did not answer in time");
+  EXPECT_THAT(MapValue("b"), HasSubstr("unknown: "));
+  server.set_delay(seconds(0));
+  loop.Advance(minutes(2));
+  EXPECT_THAT(Told(), ElementsAre("a"));  // who was told that it is unknown
+  EXPECT_EQ(MapValue("a"), "1");
+}
+
+TEST_F(ApiObjectsTest, ACancelledCallerEnds) {
+  server.set_delay(seconds(5));
+  WatchMap("a");
+  const auto waiting = loop.Start(objects->GetConfigMap(kNamespace, "a", kTimeout));
+  const auto asking = loop.Start(objects->GetServiceAccount(kNamespace, "robot", kTimeout));
+  const auto queued = loop.Start(objects->GetServiceAccount(kNamespace, "robot", kTimeout));
+  loop.Cancel(waiting);
+  loop.Cancel(queued);
+  EXPECT_TRUE(waiting->threw());
+  EXPECT_TRUE(queued->threw());
+  loop.Cancel(asking);
+  EXPECT_TRUE(asking->threw());
+  loop.Advance(minutes(1));
+}
+
+TEST_F(ApiObjectsTest, CloseWaitsForEveryWatch) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  WatchMap("never-there");
+  Watch(ObjectKey::Kind::kServiceAccount, "robot");
+  server.set_delay(seconds(30));
+  WatchMap("slow");
+  loop.Run(objects->Close());
+  EXPECT_EQ(server.open_watches(), 0);
+  EXPECT_EQ(loop.timeline().alarms(), 0U);
+  WatchMap("late");
+  loop.Advance(minutes(1));
+  EXPECT_THAT(Told(), IsEmpty());
+}
+
+TEST_F(ApiObjectsTest, ARefusalNamesTheMissingRight) {
+  server.Refuse("WATCH configmaps/a", ForbiddenResponse("configmaps \"a\" is forbidden"));
+  server.Refuse("LIST configmaps", ForbiddenResponse("configmaps is forbidden"));
+  server.Refuse("GET configmaps/a", ForbiddenResponse("configmaps \"a\" is forbidden"));
+  WatchMap("a");
+  EXPECT_EQ(MapValue("a"),
+            "denied: get configmaps default/a: configmaps \"a\" is forbidden (HTTP 403 Forbidden); grant the identity "
+            "of this node's kubeconfig the right to get configmaps in namespace \"default\"");
+  server.Refuse("LIST services", ForbiddenResponse("services is forbidden"));
+  EXPECT_THAT(DescribeCount(loop.Run(objects->ListServices(kNamespace, kTimeout))),
+              HasSubstr("the right to list services in namespace \"default\""));
+}
+
+// ---- Without the server
+
+// VO-10, OF-01
+TEST_F(ApiObjectsTest, AfterARestartWithoutTheServerTheCheckpointAnswersAtOnce) {
+  server.Put(MakeMap("a", "1"));
+  server.Put(Make<corev1::Secret>("s"));
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  server.Put(Make<corev1::Service>("dns"));
+  WatchMap("a");
+  WatchMap("optional");
+  Watch(ObjectKey::Kind::kSecret, "s");
+  loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout));
+  loop.Run(objects->GetService(kNamespace, "dns", kTimeout));
+  loop.Run(objects->ListServices(kNamespace, kTimeout));
+  const WallTime then = loop.timeline().Read().wall;
+  SetReachable(false);
+  Restart();
+  loop.Advance(hours(3));
+  server.TakeCalls();
+  WatchMap("a");
+  const MonoTime before = loop.timeline().mono();
+  const auto map = loop.Run(objects->GetConfigMap(kNamespace, "a", kTimeout));
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->cached_since, then);
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetSecret(kNamespace, "s", kTimeout))), "s cached");
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout))), "robot cached");
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetService(kNamespace, "dns", kTimeout))), "dns cached");
+  EXPECT_EQ(DescribeCount(loop.Run(objects->ListServices(kNamespace, kTimeout))), "1 cached");
+  // An optional object that the server said is not there holds up nothing.
+  EXPECT_THAT(MapValue("optional"),
+              HasSubstr("absent: configmap \"optional\" not found, as the API server said at 2026"));
+  EXPECT_THAT(MapValue("other"), HasSubstr("unknown: configmap \"other\" is not in the checkpoint"));
+  EXPECT_EQ(loop.timeline().mono(), before);
+  EXPECT_THAT(server.TakeCalls(), IsEmpty());
+}
+
+TEST_F(ApiObjectsTest, WhoWasTheLastToSaySoIsTheServerBeforeItWentAway) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  loop.Advance(hours(5));
+  const WallTime then = loop.timeline().Read().wall;
+  SetReachable(false);
+  loop.Advance(hours(1));
+  const auto map = loop.Run(objects->GetConfigMap(kNamespace, "a", kTimeout));
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->cached_since, then);
+  EXPECT_EQ(cache.Find<corev1::ConfigMap>(kNamespace, "a")->seen_at, then);
+}
+
+// A loss of power tells nobody: the note on disk is never much older than the truth.
+TEST_F(ApiObjectsTest, AQuietObjectIsConfirmedNowAndThen) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  loop.Advance(hours(10));
+  EXPECT_GE(cache.Find<corev1::ConfigMap>(kNamespace, "a")->seen_at, loop.timeline().Read().wall - hours(1));
+}
+
+// VO-10
+TEST_F(ApiObjectsTest, SubscribersHearThatTheServerIsBack) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  Watch(ObjectKey::Kind::kServiceAccount, "robot");
+  SetReachable(false);
+  EXPECT_EQ(MapValue("a"), "1 cached");
+  server.Put(MakeMap("a", "2"));
+  loop.Advance(minutes(10));
+  EXPECT_THAT(Told(), IsEmpty());
+  EXPECT_EQ(MapValue("a"), "1 cached");
+  server.TakeCalls();
+  SetReachable(true);
+  EXPECT_THAT(Told(), ::testing::UnorderedElementsAre("a", "robot"));
+  EXPECT_EQ(MapValue("a"), "2");
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("WATCH configmaps/a"));
+  EXPECT_EQ(server.open_watches(), 1);
+}
+
+// OF-06
+TEST_F(ApiObjectsTest, NobodyAsksAServerThatCannotBeReached) {
+  SetReachable(false);
+  WatchMap("a");
+  Watch(ObjectKey::Kind::kServiceAccount, "robot");
+  loop.Advance(hours(1));
+  EXPECT_THAT(MapValue("a"), HasSubstr("unknown: "));
+  EXPECT_THAT(server.TakeCalls(), IsEmpty());
+  server.Put(MakeMap("a", "1"));
+  SetReachable(true);
+  EXPECT_THAT(Told(), ::testing::Contains("a"));
+  EXPECT_EQ(MapValue("a"), "1");
+}
+
+// OF-07: the connection is there and nothing answers.
+TEST_F(ApiObjectsTest, AWaitEndsWhenTheServerIsFoundToBeAway) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  EXPECT_EQ(MapValue("a"), "1");
+  Restart();
+  server.SetSilent(true);
+  WatchMap("a");
+  const auto waiting = loop.Start(objects->GetConfigMap(kNamespace, "a", kTimeout));
+  loop.Advance(seconds(1));
+  EXPECT_FALSE(waiting->done());
+  reachable = false;
+  objects->ReachabilityChanged();
+  loop.Settle();
+  ASSERT_TRUE(waiting->done());
+  EXPECT_TRUE(waiting->value->value().cached_since);
+}
+
+TEST_F(ApiObjectsTest, SecretsThatAreNotKeptAreUnknownAfterARestart) {
+  ObjectCache without(store, false);
+  End();
+  objects = std::make_shared<ApiObjects>(
+      loop.executor(), loop.timeline(), client, without, [] { return 0.5; }, [this] { return reachable; });
+  server.Put(Make<corev1::Secret>("s"));
+  Watch(ObjectKey::Kind::kSecret, "s");
+  SetReachable(false);
+  // It is in memory.
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetSecret(kNamespace, "s", kTimeout))), "s cached");
+  Restart();
+  EXPECT_THAT(DescribeName(loop.Run(objects->GetSecret(kNamespace, "s", kTimeout))), HasSubstr("unknown: "));
+}
+
+// ---- ServiceAccounts and Services
+
+TEST_F(ApiObjectsTest, ContainersThatStartTogetherListOnce) {
+  server.Put(Make<corev1::Service>("a"));
+  server.Put(Make<corev1::Service>("b"));
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  server.set_delay(seconds(1));
+  std::vector<std::shared_ptr<testing::Started<Result<Found<corev1::ServiceList>>>>> lists;
+  std::vector<std::shared_ptr<testing::Started<Result<Found<corev1::ServiceAccount>>>>> accounts;
+  for (int i = 0; i < 30; ++i) {
+    lists.push_back(loop.Start(objects->ListServices(kNamespace, kTimeout)));
+    accounts.push_back(loop.Start(objects->GetServiceAccount(kNamespace, "robot", kTimeout)));
+  }
+  loop.Advance(seconds(2));
+  for (const auto& list : lists) {
+    ASSERT_TRUE(list->done());
+    EXPECT_EQ(DescribeCount(*list->value), "2");
+  }
+  for (const auto& account : accounts) {
+    ASSERT_TRUE(account->done());
+    EXPECT_EQ(DescribeName(*account->value), "robot");
+  }
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("LIST services in default", "GET serviceaccounts/robot"));
+  loop.Advance(seconds(8));
+  loop.Run(objects->ListServices(kNamespace, kTimeout));
+  EXPECT_THAT(server.TakeCalls(), IsEmpty());
+  loop.Advance(seconds(3));
+  server.Put(Make<corev1::Service>("c"));
+  EXPECT_EQ(DescribeCount(loop.Run(objects->ListServices(kNamespace, kTimeout))), "3");
+  EXPECT_THAT(server.TakeCalls(), SizeIs(1));
+  EXPECT_EQ(DescribeCount(loop.Run(objects->ListServices("empty", kTimeout))), "0");
+}
+
+TEST_F(ApiObjectsTest, WhatWasAbsentIsAskedForAgain) {
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout))),
+            "absent: serviceaccount \"robot\" not found");
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout))), "robot");
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetService(kNamespace, "dns", kTimeout))),
+            "absent: service \"dns\" not found");
+}
+
+// OF-12: the server lives, and the list never comes.
+TEST_F(ApiObjectsTest, ServicesThatAreNotAnsweredComeFromTheCheckpoint) {
+  server.Put(Make<corev1::Service>("dns"));
+  loop.Run(objects->ListServices(kNamespace, kTimeout));
+  loop.Advance(minutes(1));
+  server.SetSilent(true);
+  const MonoTime before = loop.timeline().mono();
+  EXPECT_EQ(DescribeCount(loop.Run(objects->ListServices(kNamespace, kTimeout))), "1 cached");
+  EXPECT_LE(loop.timeline().mono() - before, kTimeout);
+  EXPECT_THAT(DescribeCount(loop.Run(objects->ListServices("other", kTimeout))), HasSubstr("unknown: "));
+}
+
+TEST_F(ApiObjectsTest, WhoWaitsForAServiceAccountHearsOfIt) {
+  Watch(ObjectKey::Kind::kServiceAccount, "robot");
+  EXPECT_THAT(DescribeName(loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout))), HasSubstr("absent"));
+  loop.Advance(minutes(2));
+  EXPECT_THAT(Told(), IsEmpty());
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  loop.Advance(seconds(20));
+  EXPECT_THAT(Told(), ElementsAre("robot"));
+  loop.Advance(minutes(2));
+  EXPECT_THAT(Told(), IsEmpty());
+  subscriptions.clear();
+  loop.Advance(minutes(1));
+  server.TakeCalls();
+  loop.Advance(hours(1));
+  EXPECT_THAT(server.TakeCalls(), IsEmpty());
+}
+
+// ---- Tokens
+
+TEST_F(ApiObjectsTest, ATokenIsBoundToItsPod) {
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  server.set_granted(seconds(600));
+  const Result<pods::Token> token = RequestToken();
+  ASSERT_TRUE(token);
+  EXPECT_EQ(token->value, "token-1");
+  EXPECT_EQ(token->lifetime, seconds(600));  // as granted
+  EXPECT_EQ(token->issued, loop.timeline().Read().wall);
+  ASSERT_THAT(server.token_requests(), SizeIs(1));
+  const auto& spec = server.token_requests()[0].spec();
+  EXPECT_THAT(spec.audiences(), ElementsAre("vault"));
+  EXPECT_EQ(spec.expirationseconds(), 7200);
+  EXPECT_EQ(spec.boundobjectref().kind(), "Pod");
+  EXPECT_EQ(spec.boundobjectref().apiversion(), "v1");
+  EXPECT_EQ(spec.boundobjectref().name(), "agent-x7k2p");
+  EXPECT_EQ(spec.boundobjectref().uid(), "uid-1");
+  EXPECT_EQ(RequestToken()->value, "token-2");  // who asks wants a new one
+}
+
+TEST_F(ApiObjectsTest, ARefusedTokenSaysWhy) {
+  EXPECT_EQ(RequestToken().error().kind(), ErrorKind::kAbsent);
+  EXPECT_EQ(RequestToken().error().message(), "serviceaccount \"robot\" not found");
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  server.Refuse("POST serviceaccounts/robot", NotFoundResponse("pods", "agent-x7k2p"));
+  EXPECT_THAT(RequestToken().error().message(), HasSubstr("pod \"agent-x7k2p\" not found at the API server"));
+  server.Refuse("POST serviceaccounts/robot", ForbiddenResponse("serviceaccounts \"robot\" is forbidden"));
+  EXPECT_EQ(RequestToken().error().kind(), ErrorKind::kDenied);
+  EXPECT_THAT(RequestToken().error().message(),
+              HasSubstr("the right to create serviceaccounts/token in namespace \"default\""));
+}
+
+// OF-03, VO-09
+TEST_F(ApiObjectsTest, AKeptTokenServesWhileItIsValidAndTheServerAway) {
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  ASSERT_TRUE(RequestToken());
+  SetReachable(false);
+  EXPECT_EQ(RequestToken()->value, "token-1");
+  EXPECT_EQ(RequestToken("other").error().kind(), ErrorKind::kRetry);
+  loop.Advance(seconds(7100));
+  EXPECT_EQ(RequestToken()->value, "token-1");
+  loop.Advance(seconds(101));
+  const Result<pods::Token> late = RequestToken();
+  ASSERT_FALSE(late);
+  EXPECT_TRUE(pods::IsUnknown(late.error()));
+  EXPECT_THAT(late.error().message(), Not(HasSubstr("token-1")));
+  SetReachable(true);
+  EXPECT_EQ(RequestToken()->value, "token-2");
+  // The clock says that it ran out.
+  SetReachable(false);
+  loop.timeline().JumpWall(hours(3));
+  EXPECT_FALSE(RequestToken());
+  // Nothing of it is in the checkpoint.
+  for (const char* kind : {"ServiceAccount", "TokenRequest", "Secret"}) {
+    for (const auto* record : store.ObjectsOf(kind)) EXPECT_THAT(record->object(), Not(HasSubstr("token-")));
+  }
+}
+
+// ---- What is kept
+
+TEST_F(ApiObjectsTest, WhatNoPodNamesIsForgotten) {
+  auto account = Make<corev1::ServiceAccount>("robot");
+  account.add_imagepullsecrets()->set_name("pull-account");
+  cache.Put(account, WallTime());
+  cache.Put(Make<corev1::ServiceAccount>("gone"), WallTime());
+  for (const char* name : {"named", "env", "watched", "gone"}) cache.Put(MakeMap(name, "1"), WallTime());
+  for (const char* name : {"pull", "pull-account", "gone"}) cache.Put(Make<corev1::Secret>(name), WallTime());
+  cache.Put(Make<corev1::Secret>("pull", "elsewhere"), WallTime());
+  cache.Put(Make<corev1::Service>("kubernetes"), WallTime());
+  cache.PutServices(kNamespace, {}, WallTime());
+  cache.PutServices("elsewhere", {}, WallTime());
+  reachable = false;
+  WatchMap("watched");
+  auto pod = Make<corev1::Pod>("p");
+  pod.mutable_spec()->set_serviceaccountname("robot");
+  pod.mutable_spec()->add_imagepullsecrets()->set_name("pull");
+  auto* volume = pod.mutable_spec()->add_volumes();
+  volume->mutable_volumesource()->mutable_configmap()->mutable_localobjectreference()->set_name("named");
+  auto* source = pod.mutable_spec()->add_initcontainers()->add_envfrom();
+  source->mutable_configmapref()->mutable_localobjectreference()->set_name("env");
+  objects->KeepOnly({std::make_shared<const corev1::Pod>(pod)});
+  const auto names = [](const std::vector<kube::NamespacedName>& all) {
+    std::vector<std::string> texts;
+    for (const auto& name : all) texts.push_back(kube::ToString(name));
+    return texts;
+  };
+  EXPECT_THAT(names(cache.Names<corev1::ConfigMap>()), ElementsAre("default/env", "default/named", "default/watched"));
+  EXPECT_THAT(names(cache.Names<corev1::Secret>()), ElementsAre("default/pull", "default/pull-account"));
+  EXPECT_THAT(names(cache.Names<corev1::ServiceAccount>()), ElementsAre("default/robot"));
+  EXPECT_THAT(cache.Names<corev1::Service>(), SizeIs(1));
+  EXPECT_THAT(cache.Names<corev1::ServiceList>(), SizeIs(1));
+}
+
+}  // namespace
+}  // namespace daemonsetd::cluster
