@@ -266,6 +266,11 @@ corev1::PodStatus ComputePodStatus(const corev1::Pod& pod, const ObservedPod& ob
   *status.mutable_starttime() = previous.has_starttime() ? previous.starttime() : ToTime(facts.start_time);
   AddAddresses(pod, observed, facts, status);
   AddConditions(pod, observed, previous, now, status);
+  // Of its object (KEP-5067); a pod without one has no generation.
+  if (const std::int64_t generation = pod.metadata().generation(); generation != 0) {
+    status.set_observedgeneration(generation);
+    for (corev1::PodCondition& condition : *status.mutable_conditions()) condition.set_observedgeneration(generation);
+  }
   return status;
 }
 

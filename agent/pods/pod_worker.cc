@@ -149,6 +149,10 @@ void PodWorker::SetObject(std::string object_uid) {
 
 void PodWorker::SetLabels(const corev1::Pod& object) {
   metav1::ObjectMeta& metadata = *pod_.mutable_metadata();
+  if (metadata.generation() != object.metadata().generation()) {
+    metadata.set_generation(object.metadata().generation());
+    wake_.Notify();
+  }
   const auto same = [](const auto& a, const auto& b) {
     return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&b](const auto& entry) {
              const auto found = b.find(entry.first);

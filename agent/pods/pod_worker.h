@@ -36,7 +36,7 @@ class PodWorker {
   // Whose it is from now on, and which object it stands for; nothing is touched.
   void SetOwner(std::string kind, std::string name, std::string uid);
   void SetObject(std::string object_uid);
-  // As its object has them now; files of the downward API follow.
+  // Labels, annotations and generation as its object has them now; files of the downward API follow.
   void SetLabels(const corev1::Pod& object);
 
   // The same pod from a template that differs only in what can change under running containers.

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 
 from workloads import workload
 
@@ -21,7 +22,7 @@ def test_nodes_register_as_kubectl_shows_them(cluster, nodes):
     for node in nodes:
         _, status, _, _, version, address, *_, runtime = shown[node.name]
         assert (status, address) == ("Ready", node.address)
-        assert version not in ("", "<none>") and runtime.startswith(f"containerd://{node.runtime.version}")
+        assert version not in ("", "<none>") and re.match(f"containerd://v?{node.runtime.version}", runtime)
         text = cluster.kubectl("describe", "node", node.name)
         assert "KubeletReady" in text and "daemonsetd.dev/daemonsets-only:NoSchedule" in text
 
@@ -86,7 +87,8 @@ def test_a_deleted_node_comes_back_and_its_pods_run_on(cluster, space, nodes):  
     cluster.kubectl("delete", "node", node.name)
     cluster.wait_for(lambda: (now := node.object()) and now["metadata"]["uid"] != old and node.ready(),
                      "the node is registered anew and Ready")
-    cluster.wait_for(lambda: node.lease()["metadata"]["ownerReferences"][0]["uid"] == node.object()["metadata"]["uid"],
+    cluster.wait_for(lambda: (lease := node.lease())
+                     and lease["metadata"]["ownerReferences"][0]["uid"] == node.object()["metadata"]["uid"],
                      "its lease belongs to the new Node")
     cluster.wait_for(lambda: node.object()["spec"].get("taints") == [OWN_TAINT], "it is free of the taint of a new node")
     after = space.running("stays", nodes)

@@ -95,7 +95,10 @@ def test_a_shorter_grace_cuts_a_longer_one(space, nodes):
     names = [pod["metadata"]["name"] for pod in before.values()]
     space.kubectl("delete", "pod", *names, "--wait=false")
     space.kubectl("delete", "pod", *names, "--wait=false", "--grace-period=1")
-    space.running("deaf", nodes, other_than=map(uid_of, before.values()))
+    after = space.running("deaf", nodes, other_than=map(uid_of, before.values()))
+    space.kubectl("delete", "ds", "deaf", "--cascade=orphan")
+    names = [pod["metadata"]["name"] for pod in after.values()]
+    space.kubectl("delete", "pod", *names, "--wait=false", "--grace-period=1")
 
 
 def test_a_pod_deleted_by_force_is_stopped_and_replaced(space, nodes):
