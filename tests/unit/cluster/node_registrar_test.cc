@@ -1,19 +1,13 @@
 #include "agent/cluster/node_registrar.h"
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "agent/decide/api_time.h"
-#include "agent/decide/labels.h"
-#include "tests/support/fake_runtime.h"
-#include "tests/support/loop.h"
-#include "tests/unit/cluster/node_api.h"
+#include "tests/unit/cluster/node_registrar_fixture.h"
 
 namespace daemonsetd::cluster {
 namespace {
 
-using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::Contains;
@@ -21,111 +15,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
-using ::testing::StartsWith;
 using Mishap = NodeApi::Mishap;
-
-constexpr char kOurTaint[] = "daemonsetd.dev/daemonsets-only";
-
-class NodeRegistrarTest : public ::testing::Test {
- protected:
-  ~NodeRegistrarTest() override { Stop(); }
-
-  void Make() {
-    NodeRegistrarSettings settings;
-    settings.node_name = "node-a";
-    settings.machine_id = "machine-1";
-    settings.agent_version = "v0.1.0";
-    settings.pod_root = "/pods";
-    settings.register_node = register_node;
-    settings.read_pressure = [this](const node::PressurePaths&) { return pressure; };
-    registrar = std::make_unique<NodeRegistrar>(
-        loop.executor(), loop.timeline(), blocking, client, runtime, runtime, std::move(settings),
-        [this](const auto& conditions) { return Desired(conditions); }, [] { return 0.5; }, [this] { Changed(); });
-  }
-  void Changed() {
-    ++changes;
-    published.emplace_back(registrar->uid(), registrar->node() != nullptr
-                                                 ? std::stoi("0" + registrar->node()->metadata().resourceversion())
-                                                 : 0);
-  }
-  void Start() {
-    if (!registrar) Make();
-    run = loop.Start(registrar->Run());
-  }
-  void Stop() {
-    if (run) loop.Cancel(run);
-    if (run) EXPECT_TRUE(run->done()) << "a cancelled registrar still runs";
-    run.reset();
-    registrar.reset();
-  }
-  // As a new process: nothing is remembered.
-  void Restart() {
-    Stop();
-    Start();
-  }
-
-  corev1::Node Desired(const std::vector<corev1::NodeCondition>& conditions) const {
-    corev1::Node node;
-    node.mutable_metadata()->set_name("node-a");
-    (*node.mutable_metadata()->mutable_labels())["rack"] = rack;
-    corev1::Taint& taint = *node.mutable_spec()->add_taints();
-    taint.set_key(kOurTaint);
-    taint.set_effect("NoSchedule");
-    (*node.mutable_status()->mutable_allocatable())["cpu"].set_string("2");
-    for (const corev1::NodeCondition& condition : conditions) *node.mutable_status()->add_conditions() = condition;
-    node.mutable_status()->mutable_nodeinfo()->set_machineid("machine-1");
-    return node;
-  }
-
-  // A kubelet's Node and its Lease, renewed just now.
-  void MakeKubelet() {
-    corev1::Node node;
-    node.mutable_status()->mutable_nodeinfo()->set_kubeletversion("v1.37.2");
-    api.PutNode(node);
-    RenewAs("node-a");
-  }
-  void RenewAs(const std::string& holder) {
-    Lease lease = api.lease().value_or(Lease());
-    lease.mutable_spec()->set_holderidentity(holder);
-    lease.mutable_spec()->set_leasedurationseconds(40);
-    *lease.mutable_spec()->mutable_renewtime() = decide::ToApiMicroTime(loop.timeline().Read().wall);
-    api.PutLease(lease);
-  }
-
-  static corev1::NodeCondition Condition(const corev1::Node& node, const std::string& type) {
-    for (const corev1::NodeCondition& condition : node.status().conditions()) {
-      if (condition.type() == type) return condition;
-    }
-    return {};
-  }
-  std::vector<std::string> Taints() const {
-    std::vector<std::string> keys;
-    for (const corev1::Taint& taint : api.node()->spec().taints()) keys.push_back(taint.key());
-    return keys;
-  }
-  std::string LeaseOwner() const {
-    const auto& owners = api.lease()->metadata().ownerreferences();
-    return owners.size() == 1 ? owners[0].uid() : fmt::format("{} owners", owners.size());
-  }
-  // Of the Node's label; empty without it.
-  std::string Label(const std::string& key) const { return decide::ValueOf(api.node()->metadata().labels(), key); }
-  static kube::HttpResponse Forbidden() { return testing::StatusResponse(403, "Forbidden", "no such right"); }
-
-  testing::TestLoop loop;
-  NodeApi api{loop.executor(), loop.timeline()};
-  kube::RequestLimiter limiter{loop.executor(), loop.timeline(), kube::RequestLimits{}};
-  kube::Client client{api, limiter, loop.timeline()};
-  testing::FakeRuntime runtime{loop.executor(), loop.timeline()};
-  async::BlockingPool blocking{0};
-  decide::PressureSignals pressure;
-  std::string rack = "r1";
-  bool register_node = true;
-  int changes = 0;
-  std::vector<std::pair<std::string, int>> published;  // uid() and the Node's resourceVersion, at each change
-  std::unique_ptr<NodeRegistrar> registrar;
-  std::shared_ptr<testing::Started<void>> run;
-};
 
 TEST_F(NodeRegistrarTest, RegistersOnAnEmptyServer) {
   runtime.AddImage("registry.example/app:1");
@@ -175,103 +65,6 @@ TEST_F(NodeRegistrarTest, ARestartKeepsWhatUsersWrote) {
   EXPECT_EQ(Label("rack"), "r2");
   EXPECT_THAT(Taints(), ElementsAre("team/reserved"));
   EXPECT_EQ(registrar->uid(), "uid-1");
-}
-
-TEST_F(NodeRegistrarTest, AKubeletThatLivesIsNotPushedAside) {
-  MakeKubelet();
-  Start();
-  for (int i = 0; i < 6; ++i) {
-    loop.Advance(seconds(10));
-    RenewAs("node-a");
-  }
-  EXPECT_FALSE(registrar->claimed());
-  EXPECT_TRUE(registrar->observed());
-  EXPECT_THAT(registrar->uid(), IsEmpty());
-  EXPECT_THAT(registrar->problem(), HasSubstr("is held by a kubelet v1.37.2"));
-  EXPECT_THAT(api.TakeCalls(), Each(Not(::testing::AnyOf(StartsWith("PUT"), StartsWith("POST")))));
-
-  loop.Advance(seconds(50));
-  EXPECT_TRUE(registrar->claimed()) << "it stood still for the Lease's duration";
-  EXPECT_THAT(registrar->problem(), IsEmpty());
-  EXPECT_EQ(api.lease()->spec().holderidentity(), decide::LeaseHolder("node-a", "machine-1"));
-  EXPECT_EQ(api.lease()->spec().leasetransitions(), 1);
-  EXPECT_EQ(Label("rack"), "r1");
-  EXPECT_EQ(api.Count("POST nodes"), 0);
-}
-
-TEST_F(NodeRegistrarTest, OfTwoThatComeAtOnceOneIsRefused) {
-  api.Inject("POST leases", Mishap::kFails, testing::StatusResponse(409, "AlreadyExists", "the Lease exists"));
-  api.Inject("GET leases/node-a", Mishap::kFails, Error(ErrorKind::kRetry, "connection refused"));
-  Start();
-  loop.Advance(seconds(2));
-  RenewAs("node-a_daemonsetd_other");
-  loop.Advance(seconds(5));
-  EXPECT_FALSE(registrar->claimed());
-  EXPECT_THAT(registrar->problem(), HasSubstr("node-a_daemonsetd_other"));
-  EXPECT_FALSE(api.node()) << "nothing is written under a name that another one holds";
-}
-
-TEST_F(NodeRegistrarTest, RenewsTheLeaseThreeTimesAMinute) {
-  Start();
-  const std::size_t before = api.renewals().size();
-  loop.Advance(minutes(2));
-  EXPECT_EQ(api.renewals().size() - before, 6U);
-  EXPECT_EQ(api.Count("GET leases/node-a"), 1) << "read once, then written from what was written";
-}
-
-TEST_F(NodeRegistrarTest, ALeaseThatFailsIsTriedAgainSoonAndTheProblemIsTold) {
-  Start();
-  loop.Advance(seconds(19));
-  api.TakeCalls();
-  api.Inject("PUT leases/node-a", Mishap::kFails, Error(ErrorKind::kRetry, "connection refused"), 3);
-  loop.Advance(seconds(2));
-  EXPECT_THAT(registrar->problem(), HasSubstr("update leases kube-node-lease/node-a: connection refused"));
-  EXPECT_TRUE(registrar->lease_held());
-  std::vector<MonoTime> tries;
-  const std::size_t from = api.calls().size() - 1;
-  loop.Advance(seconds(16));
-  for (std::size_t i = from; i < api.calls().size(); ++i) tries.push_back(api.calls()[i].at);
-  ASSERT_EQ(tries.size(), 4U);
-  EXPECT_EQ(tries[1] - tries[0], seconds(2));
-  EXPECT_EQ(tries[2] - tries[1], seconds(4));
-  EXPECT_EQ(tries[3] - tries[2], seconds(7));
-  EXPECT_THAT(registrar->problem(), IsEmpty());
-}
-
-TEST_F(NodeRegistrarTest, ALeaseThatSomebodyElseEditedIsReadAgainAndRenewed) {
-  Start();
-  Lease lease = *api.lease();
-  (*lease.mutable_metadata()->mutable_labels())["team"] = "storage";
-  api.PutLease(lease);
-  api.TakeCalls();
-  loop.Advance(seconds(21));
-  EXPECT_THAT(api.TakeCalls(),
-              ::testing::IsSupersetOf({"PUT leases/node-a", "GET leases/node-a", "PUT leases/node-a"}));
-  EXPECT_EQ(decide::ValueOf(api.lease()->metadata().labels(), "team"), "storage");
-  EXPECT_TRUE(registrar->claimed());
-}
-
-TEST_F(NodeRegistrarTest, ALeaseThatSomebodyDeletedIsMadeAnew) {
-  Start();
-  api.DeleteLease();
-  loop.Advance(seconds(21));
-  ASSERT_TRUE(api.lease());
-  EXPECT_EQ(LeaseOwner(), "uid-1");
-  EXPECT_TRUE(registrar->claimed());
-}
-
-TEST_F(NodeRegistrarTest, AKubeletThatTakesTheLeaseLaterEndsTheClaim) {
-  Start();
-  loop.Advance(seconds(6));
-  RenewAs("node-a");
-  loop.Advance(seconds(15));
-  EXPECT_FALSE(registrar->claimed());
-  EXPECT_THAT(registrar->uid(), IsEmpty());
-  EXPECT_THAT(registrar->problem(), HasSubstr("Lease holder node-a"));
-  api.TakeCalls();
-  runtime.SetNetworkReady(false);
-  loop.Advance(seconds(15));
-  EXPECT_THAT(api.TakeCalls(), Each(std::string("GET leases/node-a"))) << "nothing is written";
 }
 
 TEST_F(NodeRegistrarTest, AConflictIsDecidedAnewFromAFreshRead) {
@@ -430,33 +223,6 @@ TEST_F(NodeRegistrarTest, AnIdleNodeCostsFourRequestsAMinuteAtMost) {
   EXPECT_LE(api.TakeCalls().size(), 30U * 7 / 2);
 }
 
-TEST_F(NodeRegistrarTest, ST06_NeitherASlowServerNorAHungRuntimeDelaysTheLease) {
-  Start();
-  loop.Advance(seconds(10));
-  runtime.Inject("*", testing::Fault::Hang(), 1000);
-  api.set_delay(seconds(8));
-  loop.Advance(minutes(5));
-  const std::vector<MonoTime> renewals = api.renewals();
-  ASSERT_GT(renewals.size(), 8U);
-  for (std::size_t i = 1; i < renewals.size(); ++i) EXPECT_LT(renewals[i] - renewals[i - 1], seconds(40));
-  EXPECT_TRUE(registrar->lease_held());
-}
-
-TEST_F(NodeRegistrarTest, ST07_AClockThatJumpsChangesNoInterval) {
-  Start();
-  loop.Advance(seconds(30));
-  for (const hours jump : {hours(1), hours(-2), hours(1)}) {
-    loop.timeline().JumpWall(jump);
-    const std::size_t before = api.renewals().size();
-    const int statuses = api.Count("PUT nodes/node-a/status");
-    loop.Advance(minutes(2));
-    EXPECT_EQ(api.renewals().size() - before, 6U);
-    EXPECT_LE(api.Count("PUT nodes/node-a/status") - statuses, 1);
-  }
-  EXPECT_EQ(api.times_not_ready(), 0);
-  EXPECT_TRUE(registrar->claimed());
-}
-
 TEST_F(NodeRegistrarTest, ST08_ARestartNeverSaysNotReady) {
   Start();
   loop.Advance(seconds(10));
@@ -598,49 +364,6 @@ TEST_F(NodeRegistrarTest, WithoutRegistrationTheNodeIsOnlyWatched) {
   loop.Settle();
   EXPECT_FALSE(registrar->claimed());
   EXPECT_EQ(registrar->node(), nullptr);
-}
-
-TEST_F(NodeRegistrarTest, CancelEndsItInEveryCallCleanly) {
-  for (const std::string call : {"WATCH nodes", "GET leases/node-a", "POST leases", "PUT leases/node-a", "POST nodes",
-                                 "PUT nodes/node-a", "PUT nodes/node-a/status", "GET nodes/node-a"}) {
-    SCOPED_TRACE(call);
-    api.ClearMishaps();
-    api.DeleteNode();
-    api.DeleteLease();
-    api.Inject(call, Mishap::kNeverAnswers, {}, 1000);
-    Start();
-    loop.Advance(seconds(6));
-    runtime.SetNetworkReady(false);
-    api.SilenceWatch(true);
-    if (api.node()) api.PutNode(*api.node());  // a conflict for the next write
-    loop.Advance(seconds(6));
-    Stop();
-    EXPECT_EQ(loop.timeline().alarms(), 0U);
-    runtime.SetNetworkReady(true);
-    api.SilenceWatch(false);
-  }
-  for (const std::string method : {"Status", "ListImages", "ImageFsInfo"}) {
-    SCOPED_TRACE(method);
-    api.ClearMishaps();
-    runtime.Inject(method, testing::Fault::Hang());
-    Start();
-    loop.Advance(seconds(3));
-    Stop();
-    EXPECT_EQ(loop.timeline().alarms(), 0U);
-  }
-}
-
-TEST_F(NodeRegistrarTest, CancelEndsItAtEveryMomentCleanly) {
-  api.set_delay(Milliseconds(300));
-  for (int step = 0; step < 40; ++step) {
-    SCOPED_TRACE(step);
-    api.DeleteNode();
-    api.DeleteLease();
-    Start();
-    loop.Advance(Milliseconds(200) * step);
-    Stop();
-    EXPECT_EQ(loop.timeline().alarms(), 0U);
-  }
 }
 
 }  // namespace
