@@ -1,16 +1,10 @@
-#include "agent/cluster/api_objects.h"
-
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "tests/support/loop.h"
-#include "tests/unit/cluster/objects_api.h"
+#include "tests/unit/cluster/api_objects_fixture.h"
 
 namespace daemonsetd::cluster {
 namespace {
 
-using pods::Found;
-using pods::ObjectKey;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
@@ -19,108 +13,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-constexpr Nanoseconds kTimeout = seconds(10);
-constexpr char kNamespace[] = "default";
-
-corev1::ConfigMap MakeMap(const std::string& name, const std::string& value, bool immutable = false) {
-  corev1::ConfigMap map;
-  map.mutable_metadata()->set_namespace_(kNamespace);
-  map.mutable_metadata()->set_name(name);
-  (*map.mutable_data())["key"] = value;
-  if (immutable) map.set_immutable(true);
-  return map;
-}
-
-template <class T>
-T Make(const std::string& name, const std::string& ns = kNamespace) {
-  T object;
-  object.mutable_metadata()->set_namespace_(ns);
-  object.mutable_metadata()->set_name(name);
-  return object;
-}
-
-class ApiObjectsTest : public ::testing::Test {
- protected:
-  ApiObjectsTest() { Begin(); }
-  ~ApiObjectsTest() override { End(); }
-
-  void Begin() {
-    objects = std::make_shared<ApiObjects>(
-        loop.executor(), loop.timeline(), client, cache, [] { return 0.5; }, [this] { return reachable; });
-  }
-  void End() {
-    subscriptions.clear();
-    if (objects) loop.Run(objects->Close());
-    objects.reset();
-  }
-  // As an agent that starts again: only the checkpoint is left.
-  void Restart() {
-    End();
-    told.clear();
-    Begin();
-  }
-  void SetReachable(bool now) {
-    reachable = now;
-    server.SetDown(!now);
-    objects->ReachabilityChanged();
-    loop.Settle();
-  }
-  static ObjectKey Key(ObjectKey::Kind kind, const std::string& name) {
-    return {.kind = kind, .name_space = kNamespace, .name = name};
-  }
-  void Watch(ObjectKey::Kind kind, const std::string& name) {
-    subscriptions.push_back(objects->Watch(Key(kind, name), [this, name] { told.push_back(name); }));
-    loop.Settle();
-  }
-  void WatchMap(const std::string& name) { Watch(ObjectKey::Kind::kConfigMap, name); }
-  // "1", "1 cached", "absent: TEXT", "unknown: TEXT", "denied: TEXT"
-  std::string MapValue(const std::string& name) {
-    return Describe(loop.Run(objects->GetConfigMap(kNamespace, name, kTimeout)),
-                    [](const corev1::ConfigMap& map) { return map.data().at("key"); });
-  }
-  template <class T, class Function>
-  static std::string Describe(const Result<Found<T>>& answer, Function function) {
-    if (answer) return function(*answer->object) + (answer->cached_since ? " cached" : "");
-    if (pods::IsUnknown(answer.error())) return "unknown: " + answer.error().message();
-    if (answer.error().kind() == ErrorKind::kAbsent) return "absent: " + answer.error().message();
-    if (answer.error().kind() == ErrorKind::kDenied) return "denied: " + answer.error().message();
-    return "other: " + answer.error().message();
-  }
-  template <class T>
-  static std::string DescribeName(const Result<Found<T>>& answer) {
-    return Describe(answer, [](const T& object) { return object.metadata().name(); });
-  }
-  static std::string DescribeCount(const Result<Found<corev1::ServiceList>>& answer) {
-    return Describe(answer, [](const corev1::ServiceList& list) { return std::to_string(list.items_size()); });
-  }
-  std::vector<std::string> Told() { return std::exchange(told, {}); }
-  pods::TokenRequest TokenOf(const std::string& account) const {
-    pods::TokenRequest request;
-    request.name_space = kNamespace;
-    request.service_account = account;
-    request.audience = "vault";
-    request.expiration = seconds(7200);
-    request.pod_name = "agent-x7k2p";
-    request.pod_uid = "uid-1";
-    return request;
-  }
-  Result<pods::Token> RequestToken(const std::string& account = "robot") {
-    return loop.Run(objects->RequestToken(TokenOf(account), kTimeout));
-  }
-
-  testing::TestLoop loop;
-  async::BlockingPool blocking{0};
-  store::Store store{loop.executor(), loop.timeline(), blocking, "/nonexistent"};
-  ObjectCache cache{store, true};
-  ObjectsApi server{loop.executor(), loop.timeline()};
-  kube::RequestLimiter limiter{loop.executor(), loop.timeline(), kube::RequestLimits{}};
-  kube::Client client{server, limiter, loop.timeline()};
-  bool reachable = true;
-  std::shared_ptr<ApiObjects> objects;
-  std::vector<std::unique_ptr<pods::ObjectSource::Subscription>> subscriptions;
-  std::vector<std::string> told;
-};
 
 // ---- Watched ConfigMaps and Secrets
 
@@ -347,128 +239,6 @@ TEST_F(ApiObjectsTest, ARefusalNamesTheMissingRight) {
               HasSubstr("the right to list services in namespace \"default\""));
 }
 
-// ---- Without the server
-
-// VO-10, OF-01
-TEST_F(ApiObjectsTest, AfterARestartWithoutTheServerTheCheckpointAnswersAtOnce) {
-  server.Put(MakeMap("a", "1"));
-  server.Put(Make<corev1::Secret>("s"));
-  server.Put(Make<corev1::ServiceAccount>("robot"));
-  server.Put(Make<corev1::Service>("dns"));
-  WatchMap("a");
-  WatchMap("optional");
-  Watch(ObjectKey::Kind::kSecret, "s");
-  loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout));
-  loop.Run(objects->GetService(kNamespace, "dns", kTimeout));
-  loop.Run(objects->ListServices(kNamespace, kTimeout));
-  const WallTime then = loop.timeline().Read().wall;
-  SetReachable(false);
-  Restart();
-  loop.Advance(hours(3));
-  server.TakeCalls();
-  WatchMap("a");
-  const MonoTime before = loop.timeline().mono();
-  const auto map = loop.Run(objects->GetConfigMap(kNamespace, "a", kTimeout));
-  ASSERT_TRUE(map);
-  EXPECT_EQ(map->cached_since, then);
-  EXPECT_EQ(DescribeName(loop.Run(objects->GetSecret(kNamespace, "s", kTimeout))), "s cached");
-  EXPECT_EQ(DescribeName(loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout))), "robot cached");
-  EXPECT_EQ(DescribeName(loop.Run(objects->GetService(kNamespace, "dns", kTimeout))), "dns cached");
-  EXPECT_EQ(DescribeCount(loop.Run(objects->ListServices(kNamespace, kTimeout))), "1 cached");
-  // An optional object that the server said is not there holds up nothing.
-  EXPECT_THAT(MapValue("optional"),
-              HasSubstr("absent: configmap \"optional\" not found, as the API server said at 2026"));
-  EXPECT_THAT(MapValue("other"), HasSubstr("unknown: configmap \"other\" is not in the checkpoint"));
-  EXPECT_EQ(loop.timeline().mono(), before);
-  EXPECT_THAT(server.TakeCalls(), IsEmpty());
-}
-
-TEST_F(ApiObjectsTest, WhoWasTheLastToSaySoIsTheServerBeforeItWentAway) {
-  server.Put(MakeMap("a", "1"));
-  WatchMap("a");
-  loop.Advance(hours(5));
-  const WallTime then = loop.timeline().Read().wall;
-  SetReachable(false);
-  loop.Advance(hours(1));
-  const auto map = loop.Run(objects->GetConfigMap(kNamespace, "a", kTimeout));
-  ASSERT_TRUE(map);
-  EXPECT_EQ(map->cached_since, then);
-  EXPECT_EQ(cache.Find<corev1::ConfigMap>(kNamespace, "a")->seen_at, then);
-}
-
-// A loss of power tells nobody: the note on disk is never much older than the truth.
-TEST_F(ApiObjectsTest, AQuietObjectIsConfirmedNowAndThen) {
-  server.Put(MakeMap("a", "1"));
-  WatchMap("a");
-  loop.Advance(hours(10));
-  EXPECT_GE(cache.Find<corev1::ConfigMap>(kNamespace, "a")->seen_at, loop.timeline().Read().wall - hours(1));
-}
-
-// VO-10
-TEST_F(ApiObjectsTest, SubscribersHearThatTheServerIsBack) {
-  server.Put(MakeMap("a", "1"));
-  WatchMap("a");
-  Watch(ObjectKey::Kind::kServiceAccount, "robot");
-  SetReachable(false);
-  EXPECT_EQ(MapValue("a"), "1 cached");
-  server.Put(MakeMap("a", "2"));
-  loop.Advance(minutes(10));
-  EXPECT_THAT(Told(), IsEmpty());
-  EXPECT_EQ(MapValue("a"), "1 cached");
-  server.TakeCalls();
-  SetReachable(true);
-  EXPECT_THAT(Told(), ::testing::UnorderedElementsAre("a", "robot"));
-  EXPECT_EQ(MapValue("a"), "2");
-  EXPECT_THAT(server.TakeCalls(), ElementsAre("WATCH configmaps/a"));
-  EXPECT_EQ(server.open_watches(), 1);
-}
-
-// OF-06
-TEST_F(ApiObjectsTest, NobodyAsksAServerThatCannotBeReached) {
-  SetReachable(false);
-  WatchMap("a");
-  Watch(ObjectKey::Kind::kServiceAccount, "robot");
-  loop.Advance(hours(1));
-  EXPECT_THAT(MapValue("a"), HasSubstr("unknown: "));
-  EXPECT_THAT(server.TakeCalls(), IsEmpty());
-  server.Put(MakeMap("a", "1"));
-  SetReachable(true);
-  EXPECT_THAT(Told(), ::testing::Contains("a"));
-  EXPECT_EQ(MapValue("a"), "1");
-}
-
-// OF-07: the connection is there and nothing answers.
-TEST_F(ApiObjectsTest, AWaitEndsWhenTheServerIsFoundToBeAway) {
-  server.Put(MakeMap("a", "1"));
-  WatchMap("a");
-  EXPECT_EQ(MapValue("a"), "1");
-  Restart();
-  server.SetSilent(true);
-  WatchMap("a");
-  const auto waiting = loop.Start(objects->GetConfigMap(kNamespace, "a", kTimeout));
-  loop.Advance(seconds(1));
-  EXPECT_FALSE(waiting->done());
-  reachable = false;
-  objects->ReachabilityChanged();
-  loop.Settle();
-  ASSERT_TRUE(waiting->done());
-  EXPECT_TRUE(waiting->value->value().cached_since);
-}
-
-TEST_F(ApiObjectsTest, SecretsThatAreNotKeptAreUnknownAfterARestart) {
-  ObjectCache without(store, false);
-  End();
-  objects = std::make_shared<ApiObjects>(
-      loop.executor(), loop.timeline(), client, without, [] { return 0.5; }, [this] { return reachable; });
-  server.Put(Make<corev1::Secret>("s"));
-  Watch(ObjectKey::Kind::kSecret, "s");
-  SetReachable(false);
-  // It is in memory.
-  EXPECT_EQ(DescribeName(loop.Run(objects->GetSecret(kNamespace, "s", kTimeout))), "s cached");
-  Restart();
-  EXPECT_THAT(DescribeName(loop.Run(objects->GetSecret(kNamespace, "s", kTimeout))), HasSubstr("unknown: "));
-}
-
 // ---- ServiceAccounts and Services
 
 TEST_F(ApiObjectsTest, ContainersThatStartTogetherListOnce) {
@@ -597,41 +367,6 @@ TEST_F(ApiObjectsTest, AKeptTokenServesWhileItIsValidAndTheServerAway) {
   for (const char* kind : {"ServiceAccount", "TokenRequest", "Secret"}) {
     for (const auto* record : store.ObjectsOf(kind)) EXPECT_THAT(record->object(), Not(HasSubstr("token-")));
   }
-}
-
-// ---- What is kept
-
-TEST_F(ApiObjectsTest, WhatNoPodNamesIsForgotten) {
-  auto account = Make<corev1::ServiceAccount>("robot");
-  account.add_imagepullsecrets()->set_name("pull-account");
-  cache.Put(account, WallTime());
-  cache.Put(Make<corev1::ServiceAccount>("gone"), WallTime());
-  for (const char* name : {"named", "env", "watched", "gone"}) cache.Put(MakeMap(name, "1"), WallTime());
-  for (const char* name : {"pull", "pull-account", "gone"}) cache.Put(Make<corev1::Secret>(name), WallTime());
-  cache.Put(Make<corev1::Secret>("pull", "elsewhere"), WallTime());
-  cache.Put(Make<corev1::Service>("kubernetes"), WallTime());
-  cache.PutServices(kNamespace, {}, WallTime());
-  cache.PutServices("elsewhere", {}, WallTime());
-  reachable = false;
-  WatchMap("watched");
-  auto pod = Make<corev1::Pod>("p");
-  pod.mutable_spec()->set_serviceaccountname("robot");
-  pod.mutable_spec()->add_imagepullsecrets()->set_name("pull");
-  auto* volume = pod.mutable_spec()->add_volumes();
-  volume->mutable_volumesource()->mutable_configmap()->mutable_localobjectreference()->set_name("named");
-  auto* source = pod.mutable_spec()->add_initcontainers()->add_envfrom();
-  source->mutable_configmapref()->mutable_localobjectreference()->set_name("env");
-  objects->KeepOnly({std::make_shared<const corev1::Pod>(pod)});
-  const auto names = [](const std::vector<kube::NamespacedName>& all) {
-    std::vector<std::string> texts;
-    for (const auto& name : all) texts.push_back(kube::ToString(name));
-    return texts;
-  };
-  EXPECT_THAT(names(cache.Names<corev1::ConfigMap>()), ElementsAre("default/env", "default/named", "default/watched"));
-  EXPECT_THAT(names(cache.Names<corev1::Secret>()), ElementsAre("default/pull", "default/pull-account"));
-  EXPECT_THAT(names(cache.Names<corev1::ServiceAccount>()), ElementsAre("default/robot"));
-  EXPECT_THAT(cache.Names<corev1::Service>(), SizeIs(1));
-  EXPECT_THAT(cache.Names<corev1::ServiceList>(), SizeIs(1));
 }
 
 }  // namespace
