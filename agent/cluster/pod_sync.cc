@@ -454,11 +454,15 @@ Task<Status> PodSync::DeleteAndTell(decide::merge::DeleteObject deletion) {
   const std::string uid = deletion.uid;
   const std::string reason = deletion.reason;
   const bool final = deletion.grace == Seconds(0);
+  std::string terminal_phase;
+  for (const ServerView::PodPtr& pod : server_.Pods()) {
+    if (pod->metadata().uid() == uid && decide::IsTerminal(*pod)) terminal_phase = pod->status().phase();
+  }
   const Status status = co_await writes_.Delete(std::move(deletion));
   if (!status || final) co_return status;
   for (const auto& [worker_uid, worker] : workers_.all()) {
     if (worker->identity().object_uid != uid) continue;
-    pods::TellDeletion(services_.events, *worker, settings_.node_name, reason);
+    pods::TellDeletion(services_.events, *worker, terminal_phase, settings_.node_name, reason);
   }
   co_return status;
 }

@@ -21,7 +21,8 @@ void TellRefusal(EventLog& events, const Hosted& hosted, const decide::WorkloadD
                 fmt::format("failed to place pod on \"{}\": {}", node_name, message));
 }
 
-void TellDeletion(EventLog& events, const PodWorker& worker, const std::string& node_name, const std::string& reason) {
+void TellDeletion(EventLog& events, const PodWorker& worker, const std::string& terminal_phase,
+                  const std::string& node_name, const std::string& reason) {
   const PodIdentity& identity = worker.identity();
   if (identity.owner_kind != "DaemonSet") return;
   const corev1::Pod& pod = worker.pod();
@@ -30,8 +31,8 @@ void TellDeletion(EventLog& events, const PodWorker& worker, const std::string& 
   owner.mutable_metadata()->set_name(identity.owner_name);
   owner.mutable_metadata()->set_uid(identity.owner_uid);
   const corev1::ObjectReference about = decide::ReferenceTo(owner);
-  if (worker.terminal()) {
-    const bool failed = pod.status().phase() == "Failed";
+  if (!terminal_phase.empty()) {
+    const bool failed = terminal_phase == "Failed";
     events.Record(about, failed ? EventType::kWarning : EventType::kNormal,
                   failed ? "FailedDaemonPod" : "SucceededDaemonPod",
                   fmt::format("Found {} daemon pod {} on node {}, will try to {} it", failed ? "failed" : "succeeded",

@@ -16,7 +16,9 @@ void TellCreation(EventLog& events, const appsv1::DaemonSet& daemon_set, const s
 void TellRefusal(EventLog& events, const Hosted& hosted, const decide::WorkloadDecision& decision,
                  const std::string& node_name);
 
-// The end of a pod that nobody but this node asked for; nothing for a pod that no DaemonSet owns.
-void TellDeletion(EventLog& events, const PodWorker& worker, const std::string& node_name, const std::string& reason);
+// The end of a pod that nobody but this node asked for; nothing for a pod that no DaemonSet owns. `terminal_phase`:
+// "Failed" or "Succeeded" when that is why; else empty.
+void TellDeletion(EventLog& events, const PodWorker& worker, const std::string& terminal_phase,
+                  const std::string& node_name, const std::string& reason);
 
 }  // namespace daemonsetd::pods

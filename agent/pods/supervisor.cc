@@ -262,7 +262,10 @@ void Supervisor::Reconcile() {
 void Supervisor::Stop(const std::string& uid, const std::string& reason) {
   PodWorker* worker = workers_.FindOrTakeOver(uid);
   if (worker == nullptr) return;
-  if (!worker->terminating()) TellDeletion(services_.events, *worker, services_.node().metadata().name(), reason);
+  if (!worker->terminating()) {
+    const std::string phase = worker->terminal() ? worker->pod().status().phase() : std::string();
+    TellDeletion(services_.events, *worker, phase, services_.node().metadata().name(), reason);
+  }
   worker->Terminate(Seconds(worker->pod().spec().terminationgraceperiodseconds()), reason);
 }
 

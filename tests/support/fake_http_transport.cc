@@ -155,7 +155,11 @@ void FakeHttpTransport::Put(const Message& object) {
   const kube::NamespacedName name = kube::NameOf(metadata);
   const auto before = content_->objects.find(name);
   const bool is_new = before == content_->objects.end();
-  metadata.set_uid(is_new ? fmt::format("uid-{}", ++uids_) : MetadataOnly(before->second).metadata().uid());
+  if (!is_new) {
+    metadata.set_uid(MetadataOnly(before->second).metadata().uid());
+  } else if (metadata.uid().empty()) {
+    metadata.set_uid(fmt::format("uid-{}", ++uids_));
+  }
   metadata.set_resourceversion(fmt::to_string(++content_->version));
   std::string bytes = stored->SerializeAsString();
   content_->objects[name] = bytes;

@@ -45,7 +45,7 @@ class FakeHttpTransport final : public kube::HttpTransport {
   FakeHttpTransport(async::Executor executor, async::Timeline& timeline, kube::Resource resource);
   ~FakeHttpTransport() override;
 
-  // Storage. Put sets resourceVersion, and the uid of a new object; both tell the open watches.
+  // Storage. Put sets resourceVersion, and the uid of a new object that has none; both tell the open watches.
   void Put(const google::protobuf::Message& object);
   void Remove(const kube::NamespacedName& name);
   std::string version() const;

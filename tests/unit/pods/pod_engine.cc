@@ -12,7 +12,7 @@ PodEngine::PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, Records& re
       events(loop.timeline(), "node-a"),
       view(runtime, loop.timeline(), loop.executor(), RuntimeViewSettings{},
            [this](const std::string& uid) {
-             if (!workers.RuntimeChanged(uid)) supervisor.Notify();
+             if (!workers.RuntimeChanged(uid)) PodsChanged();
            }),
       images(loop.executor(), loop.timeline(), runtime, PullSettings{}),
       network(loop.executor(), loop.timeline(), runtime, std::chrono::minutes(2)),
@@ -33,9 +33,14 @@ PodEngine::PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, Records& re
                .directories = files,
                .node = [this]() -> const corev1::Node& { return node; },
                .host_ips = [] { return std::vector<std::string>{"192.0.2.1"}; }},
-      workers(services, [this] { supervisor.Notify(); }),
+      workers(services, [this] { PodsChanged(); }),
       supervisor(services, workers, [] {}) {
   node.mutable_metadata()->set_name("node-a");
+}
+
+void PodEngine::PodsChanged() {
+  supervisor.Notify();
+  if (on_pods_changed) on_pods_changed();
 }
 
 PodEngineTest::PodEngineTest() : runtime(loop.executor(), loop.timeline()) {

@@ -19,6 +19,7 @@ struct PodEngine {
   PodEngine(testing::TestLoop& loop, cri::Runtime& runtime, Records& records, const Directories& files);
 
   corev1::Node node;
+  std::function<void()> on_pods_changed;  // for what decides about pods beside the supervisor
   async::BlockingPool blocking;
   async::Semaphore starts;
   EventLog events;
@@ -31,6 +32,9 @@ struct PodEngine {
   PodServices services;
   PodWorkers workers;
   Supervisor supervisor;
+
+ private:
+  void PodsChanged();
 };
 
 class PodEngineTest : public TemporaryTree {
