@@ -63,6 +63,24 @@ TEST_F(ApiObjectsTest, WhoWasTheLastToSaySoIsTheServerBeforeItWentAway) {
   EXPECT_EQ(cache.Find<corev1::ConfigMap>(kNamespace, "a")->seen_at, then);
 }
 
+TEST_F(ApiObjectsTest, AnAgentThatStopsNotesThatTheObjectIsStillSo) {
+  server.Put(MakeMap("a", "1"));
+  WatchMap("a");
+  loop.Advance(minutes(30));
+  loop.Run(objects->Close());
+  EXPECT_EQ(cache.Find<corev1::ConfigMap>(kNamespace, "a")->seen_at, loop.timeline().Read().wall);
+}
+
+TEST_F(ApiObjectsTest, WhatDidNotExistDoesNotExistForTheCheckpointEither) {
+  loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout));
+  loop.Run(objects->GetConfigMap(kNamespace, "a", kTimeout));
+  SetReachable(false);
+  Restart();
+  EXPECT_THAT(DescribeName(loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout))),
+              HasSubstr("absent: serviceaccount \"robot\" not found"));
+  EXPECT_THAT(MapValue("a"), HasSubstr("absent: configmap \"a\" not found"));
+}
+
 // A loss of power tells nobody: the note on disk is never much older than the truth.
 TEST_F(ApiObjectsTest, AQuietObjectIsConfirmedNowAndThen) {
   server.Put(MakeMap("a", "1"));

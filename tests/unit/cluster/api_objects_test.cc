@@ -272,6 +272,13 @@ TEST_F(ApiObjectsTest, ContainersThatStartTogetherListOnce) {
   EXPECT_EQ(DescribeCount(loop.Run(objects->ListServices("empty", kTimeout))), "0");
 }
 
+TEST_F(ApiObjectsTest, AnAnswerIsHeldNoLongerThanItIsGood) {
+  const std::weak_ptr<const corev1::ServiceList> held = loop.Run(objects->ListServices(kNamespace, kTimeout))->object;
+  EXPECT_FALSE(held.expired());
+  loop.Advance(seconds(11));
+  EXPECT_TRUE(held.expired());
+}
+
 TEST_F(ApiObjectsTest, WhatWasAbsentIsAskedForAgain) {
   EXPECT_EQ(DescribeName(loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout))),
             "absent: serviceaccount \"robot\" not found");
