@@ -242,6 +242,7 @@ def test_an_agent_has_what_every_pod_needs(world):
     assert claims["kubernetes.io"]["pod"]["name"] == "own"
     world.agent.send("GET", f"/api/v1/namespaces/{world.namespace}/services")
     world.agent.send("GET", "/api/v1/services")
+    world.agent.send("GET", "/api/v1/namespaces/default/services/kubernetes")
     root = {"fieldSelector": "metadata.name=kube-root-ca.crt"}
     maps = f"/api/v1/namespaces/{world.namespace}/configmaps"
     world.cluster.wait_for(lambda: world.agent.client.get(maps, query=root)["items"], "the CA's ConfigMap")
