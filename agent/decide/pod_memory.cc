@@ -16,10 +16,17 @@ using ::runtime::v1::ContainerStatus;
 using ::runtime::v1::PodSandboxStatus;
 using ::runtime::v1::SANDBOX_READY;
 
+// The runtime's word is not trusted to be possible: between its two times may lie more than fits.
+Nanoseconds RanFor(const ContainerStatus& exited) {
+  std::int64_t ran = 0;
+  if (exited.finished_at() <= exited.started_at()) return Nanoseconds::zero();
+  if (__builtin_sub_overflow(exited.finished_at(), exited.started_at(), &ran)) return Nanoseconds::max();
+  return Nanoseconds(ran);
+}
+
 // The wait that the next restart owes, from how the last life went.
 Nanoseconds NextCrashDelay(const ContainerMemory& memory, const ContainerStatus& exited, const BackoffLimits& limits) {
-  const Nanoseconds ran(std::max<std::int64_t>(0, exited.finished_at() - exited.started_at()));
-  if (ran >= limits.reset_after) return Nanoseconds::zero();
+  if (RanFor(exited) >= limits.reset_after) return Nanoseconds::zero();
   const std::uint32_t restarts = RestartCount(exited);
   if (memory.exited_id.empty()) {
     // First sight of this pod, perhaps after a restart of the agent: the restart count tells how far the loop was.

@@ -79,7 +79,8 @@ class Churn:
         for name, pod in self.pods.items():
             now, = self.space.pods(name)
             assert uid_of(now) == uid_of(pod) and restarts(now) == 0
-        assert {set_of(c.pod) for c in self.node.containers()} == {*STEADY, *self.present}, f"seed {SEED}"
+        self.space.wait_for(lambda: {set_of(c.pod) for c in self.node.containers()} == {*STEADY, *self.present},
+                            f"nothing is left of what was deleted (seed {SEED})")
 
 
 @pytest.fixture(params=["system", "2"], ids=["containerd-system", "containerd-2"])
