@@ -14,6 +14,7 @@ API server may be killed. DAEMONSETD_BUILD names the build to test, build/asan b
 
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 
@@ -44,6 +45,7 @@ def pytest_sessionstart(session):
         go_tools.built("kubernetes")
     except go_tools.ToolError as error:
         pytest.exit(str(error), returncode=2)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is cut off takes its nodes away too
     containerd_module.enter_private_network()
     containerd_module.adopt_orphans()
 

@@ -82,15 +82,17 @@ class Space:
         """Waits until the DaemonSet's pods are these: one on each of `nodes`, Ready, none anywhere else, neither as an
         object nor as a container; none has a UID of `other_than`. Answers {node's name: Pod}."""
         wanted = sorted(node.name for node in nodes)
+        other_than = set(other_than)
 
         def so():
             pods = self.pods(name)
             assert sorted(pod["spec"].get("nodeName", "") for pod in pods) == wanted, summary(pods)
             assert all(map(is_ready, pods)), summary(pods)
-            assert not {uid_of(pod) for pod in pods} & set(other_than), "an old pod is still there"
+            assert not {uid_of(pod) for pod in pods} & other_than, "an old pod is still there"
             for node in self.nodes:
-                here = {uid_of(pod) for pod in pods if pod["spec"]["nodeName"] == node.name}
-                found = {c.uid for c in node.containers(f"{name}-") if c.namespace == self.namespace}
+                # By name: where an object was lost and made again, its containers keep the UID that they began with.
+                here = {pod["metadata"]["name"] for pod in pods if pod["spec"]["nodeName"] == node.name}
+                found = {c.pod for c in node.containers(f"{name}-") if c.namespace == self.namespace}
                 assert found == here, f"{node.name} has containers of the pods {found}, not of {here}"
             return {pod["spec"]["nodeName"]: pod for pod in pods}
 
@@ -133,7 +135,7 @@ class Space:
         for daemon_set in self.cluster.get(self.path("apps/v1", "daemonsets"))["items"]:
             # Where nobody collects garbage its finalizers stay.
             self.patch("daemonsets", daemon_set["metadata"]["name"], {"metadata": {"finalizers": None}}, "apps/v1")
-        self.kubectl("delete", "pods", "--all", "--wait=false")
+        self.kubectl("delete", "pods", "--all", "--wait=false", "--grace-period=1")
         deadline = time.monotonic() + GONE_SECONDS
         while left := self._left():
             if time.monotonic() > deadline:

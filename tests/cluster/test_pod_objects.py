@@ -5,7 +5,7 @@ import json
 
 from manifests import container
 from objects import config_map
-from space import container_ids, is_ready, uid_of, waiting
+from space import container_ids, uid_of, waiting
 from workloads import secret, workload
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -134,7 +134,16 @@ def test_what_is_optional_is_not_waited_for(space, nodes):
         space.wait_for(lambda: node.read(pods[node.name], "/data/colour") == "blue", "it arrives when it is made")
 
 
-def test_a_missing_pull_secret_stops_nothing(space, nodes):
-    """The image is here, so nobody asks for credentials; the Event of a pull without them is a unit test's."""
-    space.apply(workload("agent", imagePullSecrets=[{"name": "none"}]))
-    assert all(is_ready(pod) for pod in space.running("agent", nodes).values())
+def test_a_missing_pull_secret_is_told_by_an_event_alone(space, nodes):
+    absent = container(image="registry.invalid/absent:1")
+    secrets = [{"name": "none"}]
+    space.apply(workload("present", imagePullSecrets=secrets), workload("absent", [absent], imagePullSecrets=secrets))
+    space.running("present", nodes)  # the image is there, so nobody asks for credentials
+    pods = space.wait_for(lambda: (found := space.pods("absent")) and len(found) == 3 and found, "the other's pods")
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        told = space.wait_for(lambda: [e for e in space.events("Pod", name)
+                                       if e["reason"] == "FailedToRetrieveImagePullSecret"], "the event")
+        assert "(none)" in told[0]["message"]
+        # The pull was tried in spite of it.
+        space.wait_for(lambda: waiting(space.pod(name)) in ("ErrImagePull", "ImagePullBackOff"), "the pull's own failure")

@@ -88,7 +88,7 @@ class ClusterNode:
             raise ClusterError(f"{error}\n--- the end of {self.agent.log}\n{self.log_tail()}") from None
 
     def ready(self):
-        if not self.agent.running():
+        if self.agent.exited():
             raise daemon.DaemonError(f"the agent of {self.name} ended:\n{self.log_tail()}")
         node = self.object()
         return node and {c["type"]: c["status"] for c in node["status"].get("conditions", [])}.get("Ready") == "True"

@@ -76,6 +76,10 @@ class Daemon:
         except (OSError, ValueError):
             return False
 
+    def exited(self):
+        """The process that `start` made has ended. Right after that it need not be the daemon's program yet."""
+        return self._process is not None and self._process.poll() is not None
+
     def older_than_its_program(self):
         return self._pid_file.stat().st_mtime < self.program.stat().st_mtime
 
