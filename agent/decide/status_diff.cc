@@ -22,6 +22,7 @@ std::optional<corev1::PodStatus> PodStatusToWrite(const corev1::Pod& object, con
   *status.mutable_containerstatuses() = ours.containerstatuses();
   *status.mutable_ephemeralcontainerstatuses() = ours.ephemeralcontainerstatuses();
   if (!ours.qosclass().empty()) status.set_qosclass(ours.qosclass());
+  if (ours.has_observedgeneration()) status.set_observedgeneration(ours.observedgeneration());
   if (CanonicalText(status) == CanonicalText(object.status())) return std::nullopt;
   return status;
 }

@@ -36,7 +36,8 @@ def test_the_server_survives_a_kill_with_its_data(lone_cluster):
     assert cluster.get(f"{CONFIG_MAPS}/kept") == before
 
 
-def test_a_nodes_identity_is_known_and_may_nothing_by_itself(cluster):
+def test_a_nodes_identity_is_known_and_may_nothing_by_itself(make_cluster):
+    cluster = make_cluster()  # in the shared one the agents have been given their rights
     kubeconfig = cluster.node_kubeconfig("node-1")
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
     who = json.loads(cluster.kubectl("auth", "whoami", "-o", "json", kubeconfig=kubeconfig))["status"]["userInfo"]
