@@ -39,9 +39,10 @@ class Space:
     def patch(self, plural, name, changes, api_version="v1"):
         return self.cluster.client().patch(f"{self.path(api_version, plural)}/{name}", changes)
 
-    def change_template(self, name, **pod_metadata):
-        """A new template for the DaemonSet: the change is in its pods' annotations, labels or env."""
-        self.patch("daemonsets", name, {"spec": {"template": {"metadata": pod_metadata}}}, "apps/v1")
+    def fail(self, pod):
+        """Says of a pod that it has failed, as an eviction does."""
+        self.kubectl("patch", "pod", pod["metadata"]["name"], "--subresource=status", "--type=merge",
+                     "-p", '{"status": {"phase": "Failed", "reason": "Evicted"}}')
 
     def path(self, api_version, plural):
         group = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"

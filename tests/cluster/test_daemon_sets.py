@@ -57,8 +57,7 @@ def test_a_failed_pod_is_replaced(space, nodes):
     space.apply(workload("agent"))
     before = space.running("agent", nodes)
     victim = before["node-b"]
-    space.kubectl("patch", "pod", victim["metadata"]["name"], "--subresource=status", "--type=merge",
-                  "-p", '{"status": {"phase": "Failed", "reason": "Evicted"}}')
+    space.fail(victim)
     after = space.running("agent", nodes, other_than=[uid_of(victim)])
     for name in ("node-a", "node-c"):
         assert container_ids(after[name]) == container_ids(before[name])

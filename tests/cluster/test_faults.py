@@ -5,11 +5,13 @@ its seed.
 """
 
 import collections
+import datetime
 import os
 import random
 import time
 
 import pytest
+from cluster import ClusterError
 from space import restarts, uid_of
 from workloads import workload
 
@@ -30,12 +32,15 @@ class Churn:
     def __init__(self, space, node):
         self.space, self.node = space, node
         self.rng = random.Random(SEED)
-        self.present, self.made = [], 0
+        self.present, self.made, self.done = [], 0, []
         space.apply(*(workload(name) for name in STEADY))
         self.pods = {name: space.running(name, [node])[node.name] for name in STEADY}
         self.steady = node.running("steady-")
         for _ in range(CHANGING):
             self.add()
+
+    def note(self, what):
+        self.done.append(f"{datetime.datetime.now(datetime.timezone.utc):%H:%M:%S.%f} {what}")
 
     def add(self):
         # A new name each time: the pods of a set and of its namesake before it may meet.
@@ -47,6 +52,7 @@ class Churn:
         """One thing that a user does."""
         name = self.rng.choice(self.present)
         what = self.rng.choice(("replace the set", "delete the pod", "delete the pod by force", "fail the pod"))
+        self.note(f"{what} of {name}")
         if what == "replace the set":
             self.present.remove(name)
             self.space.kubectl("delete", "ds", name, "--wait=false")
@@ -72,9 +78,19 @@ class Churn:
         assert not [key for key, count in instances.items() if count > 1], f"{where}: running twice: {instances}"
         assert self.node.running("steady-") == self.steady, f"{where}: a container restarted without a cause"
 
+    def story(self, name):
+        """What was done to a set, and what its agent knows of it."""
+        log = [line for line in self.node.agent.log.read_text().splitlines() if f"/{name}" in line or "starts" in line]
+        explained = self.node.ctl("explain", name, "-n", self.space.namespace, check=False)
+        done = [line for line in self.done if name in line or "agent" in line]
+        return "\n".join([*done, explained.stdout + explained.stderr, *log])
+
     def settle(self):
         for name in STEADY + self.present:
-            self.space.running(name, [self.node])
+            try:
+                self.space.running(name, [self.node])
+            except ClusterError as error:
+                raise ClusterError(f"seed {SEED}: {error}\n{self.story(name)}") from None
         self.check("at the end")
         for name, pod in self.pods.items():
             now, = self.space.pods(name)
@@ -94,6 +110,7 @@ def test_an_agent_killed_at_random_moments_doubles_and_restarts_nothing(churn):
         churn.change()
         # Half of the kills fall into the first moments after a change or a start, when most is decided.
         time.sleep(churn.rng.choice((churn.rng.uniform(0, 0.2), churn.rng.uniform(0.1, 1.5))))
+        churn.note("kill the agent")
         node.kill()
         churn.check(f"after kill {number + 1} of the agent")
         if churn.rng.random() < 0.5:
@@ -107,6 +124,7 @@ def test_a_server_killed_at_random_moments_doubles_and_restarts_nothing(churn):
     for number in range(max(2, ROUNDS // 4)):
         churn.change()
         time.sleep(churn.rng.uniform(0, 1))
+        churn.note("kill the server, and perhaps the agent")
         cluster.kill_apiserver()
         if churn.rng.random() < 0.5:
             node.kill()
