@@ -4,6 +4,7 @@ DAEMONSETD_OFFLINE_ROUNDS sets how often the server is killed in the test that d
 """
 
 import os
+import shutil
 
 import pytest
 from manifests import container
@@ -133,6 +134,33 @@ def test_objects_that_were_deleted_while_the_node_was_away_are_made_again(lone_c
     after = lone_space.wait_for(lambda: [pod for pod in lone_space.pods("agent") if is_ready(pod)], "a new object")[0]
     assert uid_of(after) != uid_of(before)
     assert node.running() == running and container_ids(after) == container_ids(before)
+
+
+def test_containers_that_only_the_runtime_knows_get_an_object_again(lone_cluster, lone_space, node):
+    lone_space.apply(workload("agent"))
+    before = lone_space.running("agent", [node])[node.name]
+    running = node.running()
+    node.kill()
+    shutil.rmtree(node.agent.directory / "state")
+    lone_space.kubectl("delete", "pod", before["metadata"]["name"], "--force", "--grace-period=0")
+    node.start()
+    after = lone_space.running("agent", [node], other_than=[uid_of(before)])[node.name]
+    assert node.running() == running and container_ids(after) == container_ids(before)
+    assert node.agent.pods_ready("agent"), "and a worker looks after them"
+
+
+def test_a_failed_pod_that_was_deleted_while_the_agent_was_down_is_replaced(lone_cluster, lone_space, node):
+    lone_space.apply(workload("agent"))
+    pod = lone_space.running("agent", [node])[node.name]
+    for _ in range(3):  # each failure prolongs the time for which the next failed pod stays
+        lone_space.fail(pod)
+        pod = lone_space.running("agent", [node], other_than=[uid_of(pod)])[node.name]
+    lone_space.fail(pod)
+    lone_space.wait_for(lambda: not node.running("agent-"), "its containers are stopped")
+    node.kill()
+    lone_space.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", "--ignore-not-found")
+    node.start()
+    lone_space.running("agent", [node], other_than=[uid_of(pod)])
 
 
 def test_a_server_that_is_killed_again_and_again_restarts_nothing(lone_cluster, lone_space, node):
