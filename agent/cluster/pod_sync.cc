@@ -387,7 +387,10 @@ void PodSync::Adopt(const Round& round, const decide::merge::AdoptPod& adopt) {
 // ---- Writes
 
 corev1::Pod PodSync::NextPod(const Set& set) const {
-  const std::uint32_t sequence = pods::NextSequence(services_.records, set.hosted.workload.uid);
+  return MakePod(set, pods::NextSequence(services_.records, set.hosted.workload.uid));
+}
+
+corev1::Pod PodSync::MakePod(const Set& set, std::uint32_t sequence) const {
   corev1::Pod pod = decide::MakeDaemonPod(*set.object, settings_.node_name, sequence);
   (*pod.mutable_metadata()->mutable_annotations())[decide::kSequenceAnnotation] = std::to_string(sequence);
   return pod;
@@ -397,17 +400,22 @@ void PodSync::AskFor(const Round& round, const decide::merge::CreateObject& crea
   const Set& set = *round.sets[create.set];
   corev1::Pod pod;
   const PodWorker* provisional = workers_.Find(create.local_uid);
-  if (!create.local_uid.empty() && provisional == nullptr) return;  // adopted first
   if (provisional != nullptr) {
     pod = provisional->pod();
     pod.clear_status();
+  } else if (!create.local_uid.empty()) {
+    // Only the runtime knows it: the object comes first, and its worker by the adoption that follows.
+    const decide::ObservedPod* observed = services_.view.Find(create.local_uid);
+    const auto identity = observed ? pods::ReadIdentity(*observed) : std::nullopt;
+    if (!identity) return;
+    pod = MakePod(set, identity->sequence);
   } else {
     pod = NextPod(set);
   }
   const std::uint32_t sequence = IdentityOf(pod).sequence;
   pod.mutable_metadata()->clear_uid();
   const std::string what = "create pod " + NameOf(pod);
-  const std::string key = "create " + (provisional ? create.local_uid : set.hosted.workload.uid);
+  const std::string key = "create " + (create.local_uid.empty() ? set.hosted.workload.uid : create.local_uid);
   queue_.Ask(key, what, Nanoseconds::zero(),
              [&] { return CreateAndTell(std::move(pod), set.hosted.daemon_set, sequence); });
 }

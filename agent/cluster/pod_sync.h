@@ -100,6 +100,7 @@ class PodSync {
   void Stop(pods::PodWorker& worker, const std::string& reason);
   void TellDecisions(const Round& round, const decide::MergePlan& plan);
   corev1::Pod NextPod(const Set& set) const;
+  corev1::Pod MakePod(const Set& set, std::uint32_t sequence) const;
 
   pods::PodServices& services_;
   pods::PodWorkers& workers_;

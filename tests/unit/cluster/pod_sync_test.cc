@@ -377,6 +377,26 @@ TEST_F(PodSyncTest, APodStartedWithoutTheServerIsWrittenAfterwardsAndNotTouched)
   EXPECT_EQ(engine->workers.all().begin()->second->identity().object_uid, OnlyPod().metadata().uid());
 }
 
+// The checkpoint and the object are lost: what only the runtime knows gets an object and a worker again.
+TEST_F(PodSyncTest, ContainersThatOnlyTheRuntimeKnowsGetAnObjectAgain) {
+  Put(MakeDaemonSet("a").object);
+  const auto before = RunningContainers();
+  const std::string name = OnlyPod().metadata().name();
+  End();
+  api.Remove(name);
+  records.pods.clear();
+  records.workloads.clear();
+  cache.Remove<corev1::Pod>("default", name);
+  Restart();
+  SetAllocatable(cpu_);
+  Begin();
+  loop.Advance(minutes(1));
+  EXPECT_EQ(OnlyPod().metadata().name(), name);
+  EXPECT_EQ(RunningContainers(), before);
+  ASSERT_THAT(engine->workers.all(), SizeIs(1));
+  EXPECT_EQ(engine->workers.all().begin()->second->identity().object_uid, OnlyPod().metadata().uid());
+}
+
 TEST_F(PodSyncTest, NothingRunsUnderANameThatSomebodyElseHolds) {
   End();
   life = std::make_unique<Life>(*this);
