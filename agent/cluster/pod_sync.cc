@@ -416,8 +416,9 @@ void PodSync::AskFor(const Round& round, const decide::merge::CreateObject& crea
   pod.mutable_metadata()->clear_uid();
   const std::string what = "create pod " + NameOf(pod);
   const std::string key = "create " + (create.local_uid.empty() ? set.hosted.workload.uid : create.local_uid);
-  queue_.Ask(key, what, Nanoseconds::zero(),
-             [&] { return CreateAndTell(std::move(pod), set.hosted.daemon_set, sequence); });
+  // An object that was there already changes nothing by itself: not to be asked for again and again.
+  const Nanoseconds settle = create.local_uid.empty() ? Nanoseconds::zero() : kSettle;
+  queue_.Ask(key, what, settle, [&] { return CreateAndTell(std::move(pod), set.hosted.daemon_set, sequence); });
 }
 
 Task<Status> PodSync::CreateAndTell(corev1::Pod pod, appsv1::DaemonSet owner, std::uint32_t sequence) {
