@@ -273,7 +273,11 @@ Status Agent::Open() {
     api_server_ = std::make_unique<cluster::ApiServer>(
         services_, workers_, store_, image_service_ ? *image_service_ : runtime_, ApiServerSettingsOf(),
         [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
-        [this] { ApiServerChanged(); });
+        [this] { Changed(); },
+        [this] {
+          supervisor_.Notify();  // the Node decides about the pods of manifests too
+          Changed();
+        });
     services_.objects = api_server_->objects();
   }
   return server_.Open();
@@ -318,18 +322,8 @@ Task<void> Agent::RunPods() {
   async::TaskScope deciders(executor_);
   deciders.Spawn("supervisor", supervisor_.Run());
   if (api_server_) deciders.Spawn("API server", api_server_->Run());
-  std::exception_ptr stopped;
-  try {
-    async::Wake never(executor_);
-    co_await never.WaitUntil(timeline_, std::nullopt);
-  } catch (...) {
-    stopped = std::current_exception();
-  }
-  co_await async::kDeafToCancellation;
-  deciders.Cancel();
-  co_await deciders.Join();
+  co_await deciders.HoldUntilCancelled();
   co_await workers_.Close();
-  if (stopped) std::rethrow_exception(stopped);
 }
 
 // Before there is a worker: none makes links meanwhile.
@@ -407,12 +401,6 @@ cluster::ApiServerSettings Agent::ApiServerSettingsOf() const {
 void Agent::PodsChanged() {
   supervisor_.Notify();
   if (api_server_) api_server_->Notify();
-  Changed();
-}
-
-// What it knows of the node decides about the pods of manifests too.
-void Agent::ApiServerChanged() {
-  supervisor_.Notify();
   Changed();
 }
 

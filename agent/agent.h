@@ -70,7 +70,6 @@ class Agent {
   Task<void> RemoveOldLogLinks();
   Task<void> RunPods();
   void PodsChanged();
-  void ApiServerChanged();
   void ManifestsChanged();
   void RuntimeChanged(const std::string& pod_uid);
   Task<void> CheckMounts();

@@ -113,6 +113,18 @@ Task<void> TaskScope::Join() {
   co_await asio::this_coro::throw_if_cancelled(throws);
 }
 
+Task<void> TaskScope::HoldUntilCancelled() {
+  asio::steady_timer never(state_->executor, asio::steady_timer::time_point::max());
+  try {
+    co_await never.async_wait(asio::use_awaitable);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() != asio::error::operation_aborted) throw;
+  }
+  co_await kDeafToCancellation;
+  Cancel();
+  co_await Join();
+}
+
 std::size_t TaskScope::size() const { return state_->tasks.size(); }
 
 }  // namespace daemonsetd::async

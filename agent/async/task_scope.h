@@ -31,6 +31,10 @@ class TaskScope {
   // A caller that is cancelled already awaits kDeafToCancellation (task.h) first, as for any clean-up.
   Task<void> Join();
 
+  // Waits until the caller is cancelled, then cancels the tasks and completes when none runs. The caller is deaf to
+  // cancellation from there on (task.h), and goes on with what else it has to close.
+  Task<void> HoldUntilCancelled();
+
   bool empty() const { return size() == 0; }
   std::size_t size() const;
 

@@ -4,6 +4,10 @@
 
 namespace daemonsetd {
 
+Nanoseconds Jittered(Nanoseconds about, double random) {
+  return std::chrono::duration_cast<Nanoseconds>(about * (0.5 + random));
+}
+
 MonoTime Backoff::Fail(MonoTime now) {
   const bool quiet_for_long =
       limits_.reset_after > Nanoseconds::zero() && last_failure_ && now - *last_failure_ > limits_.reset_after + delay_;

@@ -14,6 +14,9 @@ struct BackoffLimits {
   Nanoseconds reset_after = Nanoseconds::zero();
 };
 
+// Half to one and a half times `about`, for many nodes fail and come back at the same moment. `random` in [0, 1).
+Nanoseconds Jittered(Nanoseconds about, double random);
+
 class Backoff {
  public:
   explicit Backoff(BackoffLimits limits) : limits_(limits) {}

@@ -19,10 +19,9 @@ constexpr Nanoseconds kConfirmPeriod = std::chrono::hours(1);
 constexpr Nanoseconds kServerTimeout = std::chrono::minutes(30);
 
 template <class T>
-bool SameVersion(const std::shared_ptr<const T>& left, const std::shared_ptr<const T>& right) {
+bool Unchanged(const std::shared_ptr<const T>& left, const std::shared_ptr<const T>& right) {
   if (!left || !right) return !left && !right;
-  return left->metadata().uid() == right->metadata().uid() &&
-         left->metadata().resourceversion() == right->metadata().resourceversion();
+  return kube::SameVersion(left->metadata(), right->metadata());
 }
 
 }  // namespace
@@ -125,7 +124,7 @@ template <class T>
 void WatchedObject<T>::Look() {
   if (reflector_->synced()) {
     std::shared_ptr<const T> object = reflector_->Find(name());
-    if (!known_ || !SameVersion(known_->object, object)) {
+    if (!known_ || !Unchanged(known_->object, object)) {
       if (known_ || answered_otherwise_) Changed();
       Learn(std::move(object));
     } else if (was_live_ != reflector_->live()) {

@@ -28,18 +28,19 @@ ServerViewSettings ViewSettingsOf(const ApiServerSettings& settings) {
 
 ApiServer::ApiServer(pods::PodServices& services, pods::PodWorkers& workers, store::Store& store,
                      cri::Runtime& image_service, ApiServerSettings settings, DesiredNode desired,
-                     std::function<void()> on_change)
+                     std::function<void()> on_change, std::function<void()> on_node)
     : services_(services),
       settings_(std::move(settings)),
       on_change_(std::move(on_change)),
+      on_node_(std::move(on_node)),
       transport_(services.executor, services.timeline, services.blocking, settings_.kubeconfig),
       limiter_(services.executor, services.timeline, kube::RequestLimits{}),
       client_(transport_, limiter_, services.timeline),
       cache_(store, settings_.checkpoint_secrets),
       node_(services.executor, services.timeline, services.blocking, client_, services.runtime, image_service,
-            settings_.node, std::move(desired), MakeRandom(), [this] { Changed(); }),
+            settings_.node, std::move(desired), MakeRandom(), [this] { NodeObserved(); }),
       view_(services.executor, services.timeline, client_, MakeRandom(), store, cache_, ViewSettingsOf(settings_),
-            [this] { Changed(); }),
+            [this] { ServerChanged(); }),
       objects_(std::make_shared<ApiObjects>(services.executor, services.timeline, client_, cache_, MakeRandom(),
                                             [this] { return view_.reachable(); })),
       events_(
@@ -57,18 +58,10 @@ Task<void> ApiServer::Run() {
   scope.Spawn("API objects", view_.Run());
   scope.Spawn("events", events_.Run());
   scope.Spawn("old objects", ForgetOldObjects());
-  std::exception_ptr stopped;
-  try {
-    co_await sync_.Run();
-  } catch (...) {
-    stopped = std::current_exception();
-  }
-  co_await async::kDeafToCancellation;
-  scope.Cancel();
+  scope.Spawn("pods of the API server", sync_.Run());
+  co_await scope.HoldUntilCancelled();
   co_await objects_->Close();
-  co_await scope.Join();
   co_await transport_.Close();
-  if (stopped) std::rethrow_exception(stopped);
 }
 
 Task<void> ApiServer::ForgetOldObjects() {
@@ -86,18 +79,20 @@ NodeState ApiServer::StateOfNode() const {
           .refused = !node_.claimed() && node_.observed() && !node_.problem().empty()};
 }
 
-// What placement needs of it without the server; heartbeats and the like would only cost writes.
-void ApiServer::KeepNode() {
-  if (!node_.observed() || node_.node() == nullptr) return;
-  corev1::Node node = *node_.node();
-  node.mutable_metadata()->clear_resourceversion();
-  node.mutable_status()->clear_conditions();
-  node.mutable_status()->clear_images();
-  cache_.Put(node, services_.timeline.Read().wall);
+void ApiServer::NodeObserved() {
+  if (node_.observed() && node_.node() != nullptr) {
+    // What placement needs of it without the server; heartbeats and the like would only cost writes.
+    corev1::Node node = *node_.node();
+    node.mutable_metadata()->clear_resourceversion();
+    node.mutable_status()->clear_conditions();
+    node.mutable_status()->clear_images();
+    cache_.Put(node, services_.timeline.Read().wall);
+  }
+  sync_.Notify();
+  on_node_();
 }
 
-void ApiServer::Changed() {
-  KeepNode();
+void ApiServer::ServerChanged() {
   if (const bool reachable = view_.reachable(); reachable != reachable_) {
     reachable_ = reachable;
     objects_->ReachabilityChanged();

@@ -32,10 +32,11 @@ class ApiServer {
   // The Node of this machine with these conditions.
   using DesiredNode = std::function<corev1::Node(const std::vector<corev1::NodeCondition>&)>;
 
-  // The references must outlive it; `store` holds what was loaded. `on_change` is called on the loop when what it tells
-  // has changed, the Node among it.
+  // The references must outlive it; `store` holds what was loaded. On the loop, `on_change` is called when what it
+  // tells has changed, and `on_node` when the Node has.
   ApiServer(pods::PodServices& services, pods::PodWorkers& workers, store::Store& store, cri::Runtime& image_service,
-            ApiServerSettings settings, DesiredNode desired, std::function<void()> on_change);
+            ApiServerSettings settings, DesiredNode desired, std::function<void()> on_change,
+            std::function<void()> on_node);
 
   // Until cancelled; containers stay as they are.
   Task<void> Run();
@@ -53,20 +54,21 @@ class ApiServer {
   // An Event was recorded.
   void EventRecorded() { events_.Notify(); }
 
-  // One line for people: where it is, and how it does.
+  // One line for people: whether it answers.
   std::string StatusText() const;
   // What somebody has to act upon; empty while all is well.
   std::string Problem() const;
 
  private:
-  void Changed();
-  void KeepNode();
+  void NodeObserved();
+  void ServerChanged();
   Task<void> ForgetOldObjects();
   NodeState StateOfNode() const;
 
   pods::PodServices& services_;
   const ApiServerSettings settings_;
   std::function<void()> on_change_;
+  std::function<void()> on_node_;
   kube::KubeconfigTransport transport_;
   kube::RequestLimiter limiter_;
   kube::Client client_;

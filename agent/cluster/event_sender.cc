@@ -12,7 +12,6 @@
 namespace daemonsetd::cluster {
 namespace {
 
-using std::chrono::duration_cast;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
@@ -238,8 +237,6 @@ void EventSender::Failed(SentEvent& event, const Error& error) {
   PutOff(backoff_.delay());
 }
 
-void EventSender::PutOff(Nanoseconds about) {
-  not_before_ = timeline_.mono() + duration_cast<Nanoseconds>(about * (0.5 + random_()));
-}
+void EventSender::PutOff(Nanoseconds about) { not_before_ = timeline_.mono() + Jittered(about, random_()); }
 
 }  // namespace daemonsetd::cluster

@@ -1,6 +1,5 @@
 #include "agent/cluster/local_pods.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "agent/decide/daemon_pod.h"
@@ -24,7 +23,7 @@ LocalPod OfWorker(const pods::PodWorkers& workers, const pods::PodWorker& worker
                  .object_uid = identity.object_uid,
                  .namespace_ = pod.metadata().namespace_(),
                  .name = pod.metadata().name(),
-                 .owner_uid = identity.owner_kind == "DaemonSet" ? identity.owner_uid : std::string(),
+                 .owner_uid = identity.daemon_set_uid(),
                  .template_hash = HashOf(identity),
                  .pod = &pod,
                  .status = &pod.status(),
@@ -53,14 +52,11 @@ LocalPod OfRuntime(const std::string& uid, const decide::ObservedPod& observed, 
                  .object_uid = uid,
                  .namespace_ = pod.metadata().namespace_(),
                  .name = pod.metadata().name(),
-                 .owner_uid = identity.owner_kind == "DaemonSet" ? identity.owner_uid : std::string(),
+                 .owner_uid = identity.daemon_set_uid(),
                  .template_hash = HashOf(identity),
                  .is_static = !identity.from_api_server};
   if (const auto* sandbox = observed.newest_sandbox()) local.created_at = WallTime(Nanoseconds(sandbox->created_at()));
-  local.ready = !observed.containers.empty() &&
-                std::all_of(observed.containers.begin(), observed.containers.end(), [](const auto& container) {
-                  return container.status.state() == cri::v1::CONTAINER_RUNNING;
-                });
+  local.ready = observed.all_running();
   if (record != nullptr && !local.is_static) TakeFromRecord(*record, local);
   return local;
 }

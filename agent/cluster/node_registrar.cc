@@ -50,10 +50,6 @@ void TellChanges(const Conditions& before, const Conditions& after) {
   }
 }
 
-bool SameVersion(const corev1::Node& a, const corev1::Node& b) {
-  return a.metadata().uid() == b.metadata().uid() && a.metadata().resourceversion() == b.metadata().resourceversion();
-}
-
 }  // namespace
 
 NodeRegistrar::NodeRegistrar(async::Executor executor, async::Timeline& timeline, async::BlockingPool& blocking,
@@ -140,7 +136,7 @@ kube::CallOptions NodeRegistrar::Options() const {
 void NodeRegistrar::Watched() {
   const NodePtr found = reflector_->Find({"", settings_.node_name});
   if (found) {
-    if (current_ && SameVersion(*found, *current_)) {
+    if (current_ && kube::SameVersion(found->metadata(), current_->metadata())) {
       current_ = found;  // the same content, held once
       ahead_ = false;
     } else if (!ahead_ || !kube::IsOlder(found->metadata().resourceversion(), current_->metadata().resourceversion())) {

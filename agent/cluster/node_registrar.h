@@ -68,8 +68,6 @@ class NodeRegistrar {
   const std::string& problem() const { return problem_; }
   // The Lease has not run out, by our clock.
   bool lease_held() const;
-  std::optional<MonoTime> lease_renewed_at() const { return lease_.renewed_at(); }
-  std::optional<MonoTime> status_written_at() const { return memory_.status_written; }
 
   // What `desired` answers may be another: labels, the runtime's version.
   void DesiredChanged();

@@ -53,7 +53,7 @@ void Attempt::Failed(const Error& error, MonoTime now, double random) {
   }
   trouble_.Tell(error);
   failures_.Fail(now);
-  not_before_ = now + std::chrono::duration_cast<Nanoseconds>(failures_.delay() * (0.5 + random));
+  not_before_ = now + Jittered(failures_.delay(), random);
 }
 
 }  // namespace daemonsetd::cluster

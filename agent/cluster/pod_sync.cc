@@ -17,6 +17,7 @@
 #include "agent/model/defaulting.h"
 #include "agent/pods/daemon_set_events.h"
 #include "agent/pods/pod_identity.h"
+#include "agent/pods/restart.h"
 #include "agent/pods/sequences.h"
 
 namespace daemonsetd::cluster {
@@ -31,24 +32,8 @@ using pods::PodIdentity;
 using pods::PodWorker;
 
 constexpr char kSource[] = "API server";
-constexpr char kRestartReason[] = "a restart was asked for";
 // Until the watch has shown what a write did that answers without the object.
 constexpr Nanoseconds kSettle = std::chrono::seconds(5);
-
-Hosted MakeHosted(const appsv1::DaemonSet& object, WallTime now) {
-  Hosted hosted;
-  hosted.source = kSource;
-  hosted.first_seen = now;
-  hosted.daemon_set = object;
-  hosted.workload.kind = decide::Workload::Kind::kDaemonSet;
-  hosted.workload.uid = object.metadata().uid();
-  hosted.workload.namespace_ = object.metadata().namespace_();
-  hosted.workload.name = object.metadata().name();
-  hosted.workload.template_hash = decide::TemplateHash(object.spec().template_());
-  hosted.workload.restart_hash = decide::RestartHash(object.spec().template_());
-  hosted.workload.on_delete = object.spec().updatestrategy().type() == "OnDelete";
-  return hosted;
-}
 
 // Who this object's pod belongs to, in the words of its sandbox.
 PodIdentity IdentityOf(const corev1::Pod& object) {
@@ -143,9 +128,8 @@ PodSync::Round PodSync::Look(const NodeState& node) {
     round.sets.push_back(&set);
     input.sets.push_back({.daemon_set = set.object.get(), .template_hash = set.hosted.workload.template_hash});
   }
-  round.pods = server_.Pods();
-  for (const ServerView::PodPtr& pod : round.pods) {
-    round.by_uid[pod->metadata().uid()] = pod.get();
+  for (const ServerView::PodPtr& pod : server_.Pods()) {
+    round.by_uid[pod->metadata().uid()] = pod;
     input.pods.push_back(pod.get());
   }
   FollowLabels(round);
@@ -160,9 +144,11 @@ void PodSync::TakeSets(const std::vector<ServerView::DaemonSetPtr>& objects) {
     present.insert(uid);
     const auto known = sets_.find(uid);
     if (known == sets_.end()) {
-      sets_.emplace(uid, Set{.object = object, .hosted = MakeHosted(*object, services_.timeline.Read().wall)});
+      Set& set = sets_.emplace(uid, Set{.object = object, .hosted = pods::MakeHosted(*object, kSource)}).first->second;
+      set.hosted.first_seen = services_.timeline.Read().wall;
     } else if (known->second.object != object) {
-      Hosted hosted = MakeHosted(*object, known->second.hosted.first_seen);
+      Hosted hosted = pods::MakeHosted(*object, kSource);
+      hosted.first_seen = known->second.hosted.first_seen;
       hosted.decision = std::move(known->second.hosted.decision);
       known->second.object = object;
       known->second.hosted = std::move(hosted);
@@ -175,7 +161,7 @@ void PodSync::TakeSets(const std::vector<ServerView::DaemonSetPtr>& objects) {
 void PodSync::JudgeFailures(Round& round) {
   std::map<std::string, std::vector<decide::FailedPod>> failed;
   std::set<std::string> healthy;
-  for (const ServerView::PodPtr& pod : round.pods) {
+  for (const auto& [uid, pod] : round.by_uid) {
     if (pod->status().phase() != "Failed") continue;
     std::string message = pod->status().reason();
     if (!pod->status().message().empty()) message += (message.empty() ? "" : ": ") + pod->status().message();
@@ -210,13 +196,10 @@ void PodSync::JudgeFailures(Round& round) {
 void PodSync::FollowLabels(const Round& round) {
   for (const auto& [uid, worker] : workers_.all()) {
     if (!worker->identity().from_api_server) continue;
-    const std::string& object_uid = worker->identity().object_uid;
-    const auto object = std::find_if(round.pods.begin(), round.pods.end(), [&](const ServerView::PodPtr& pod) {
-      return pod->metadata().uid() == object_uid;
-    });
-    if (object == round.pods.end() || followed_[uid] == *object) continue;
-    followed_[uid] = *object;
-    worker->SetLabels(**object);
+    const auto object = round.by_uid.find(worker->identity().object_uid);
+    if (object == round.by_uid.end() || followed_[uid] == object->second) continue;
+    followed_[uid] = object->second;
+    worker->SetLabels(*object->second);
   }
   std::erase_if(followed_, [this](const auto& entry) { return !workers_.all().contains(entry.first); });
 }
@@ -307,10 +290,7 @@ void PodSync::StartWorker(const Round& round, const Wish& wish) {
                         wish.identity.sequence + 1);
     pods::TellCreation(services_.events, wish.set->hosted.daemon_set, metadata.name());
   }
-  if (wish.made_elsewhere && settings_.source == decide::PodSource::kLocal) {
-    services_.events.Record(decide::ReferenceTo(wish.pod), EventType::kNormal, "Adopted",
-                            "This pod was not made by daemonsetd, which runs it now");
-  }
+  if (wish.made_elsewhere) TellAdoption(wish.pod);
   refusals_.erase(metadata.uid());
   workers_.Start(wish.identity, wish.pod);
 }
@@ -378,10 +358,14 @@ void PodSync::Adopt(const Round& round, const decide::merge::AdoptPod& adopt) {
     worker->SetObject(adopt.object_uid);
     worker->SetOwner(identity.owner_kind, identity.owner_name, identity.owner_uid);
   }
-  if (adopt.made_elsewhere && settings_.source == decide::PodSource::kLocal) {
-    services_.events.Record(decide::ReferenceTo(object), EventType::kNormal, "Adopted",
-                            "This pod was not made by daemonsetd, which runs it now");
-  }
+  if (adopt.made_elsewhere) TellAdoption(object);
+}
+
+// Elsewhere than with `local`, others make all of them.
+void PodSync::TellAdoption(const corev1::Pod& object) {
+  if (settings_.source != decide::PodSource::kLocal) return;
+  services_.events.Record(decide::ReferenceTo(object), EventType::kNormal, "Adopted",
+                          "This pod was not made by daemonsetd, which runs it now");
 }
 
 // ---- Writes
@@ -545,34 +529,21 @@ std::vector<std::shared_ptr<const corev1::Pod>> PodSync::HostedPods() const {
 }
 
 Result<std::vector<std::string>> PodSync::RestartDaemonSet(const std::string& name_space, const std::string& name) {
-  for (const auto& [uid, set] : sets_) {
-    if (set.hosted.workload.namespace_ != name_space || set.hosted.workload.name != name) continue;
-    std::vector<std::string> names;
-    for (const auto& [worker_uid, worker] : workers_.all()) {
-      if (worker->identity().owner_uid != uid || worker->terminating()) continue;
-      names.push_back(worker->pod().metadata().name());
-      Stop(*worker, kRestartReason);
-    }
-    if (!names.empty()) return names;
-    const std::string& reason = set.hosted.decision.waiting_for;
-    return Error(ErrorKind::kConflict, fmt::format("DaemonSet {}/{} has no pod to restart on this node{}{}", name_space,
-                                                   name, reason.empty() ? "" : ", it waits for ", reason));
+  const auto stopping = pods::DaemonSetToRestart(workers_, Workloads(), name_space, name);
+  if (!stopping) return stopping.error();
+  std::vector<std::string> names;
+  for (PodWorker* worker : *stopping) {
+    names.push_back(worker->pod().metadata().name());
+    Stop(*worker, pods::kRestartReason);
   }
-  return Error(ErrorKind::kAbsent, fmt::format("no DaemonSet {}/{} on this node", name_space, name));
+  return names;
 }
 
 Result<std::vector<std::string>> PodSync::RestartPod(const std::string& name_space, const std::string& name) {
-  for (const auto& [uid, worker] : workers_.all()) {
-    const metav1::ObjectMeta& metadata = worker->pod().metadata();
-    if (!worker->identity().from_api_server || metadata.namespace_() != name_space || metadata.name() != name) continue;
-    if (worker->terminating()) {
-      return Error(ErrorKind::kConflict,
-                   fmt::format("pod {}/{} stops already: {}", name_space, name, worker->termination_reason()));
-    }
-    Stop(*worker, kRestartReason);
-    return std::vector<std::string>{name};
-  }
-  return Error(ErrorKind::kAbsent, fmt::format("no pod {}/{} on this node", name_space, name));
+  const auto worker = pods::PodToRestart(workers_, /*from_api_server=*/true, name_space, name);
+  if (!worker) return worker.error();
+  Stop(**worker, pods::kRestartReason);
+  return std::vector<std::string>{name};
 }
 
 }  // namespace daemonsetd::cluster

@@ -71,9 +71,8 @@ class PodSync {
   // One look at everything: what the parts of a round share. Points into what is held here and in the workers.
   struct Round {
     decide::MergeInput input;
-    std::vector<ServerView::PodPtr> pods;
-    std::map<std::string, const corev1::Pod*> by_uid;
-    std::vector<Set*> sets;  // as input.sets
+    std::map<std::string, ServerView::PodPtr> by_uid;  // the Pods of the input
+    std::vector<Set*> sets;                            // as input.sets
   };
   struct Wish;
 
@@ -89,6 +88,7 @@ class PodSync {
   void MakeRoom(const decide::StartAnswer& answer, const corev1::Pod& important);
   std::vector<decide::PreemptionCandidate> HoldingRoom() const;
   void Adopt(const Round& round, const decide::merge::AdoptPod& adopt);
+  void TellAdoption(const corev1::Pod& object);
   void AskFor(const Round& round, const decide::merge::CreateObject& create);
   void AskFor(const Round& round, const decide::merge::CreateMirror& create);
   void AskFor(const Round& round, const decide::merge::WriteStatus& write);

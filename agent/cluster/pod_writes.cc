@@ -1,12 +1,12 @@
 #include "agent/cluster/pod_writes.h"
 
-#include <google/protobuf/util/json_util.h>
-#include <google/protobuf/wrappers.pb.h>
-
 #include <fmt/format.h>
 
+#include "agent/decide/daemon_pod.h"
 #include "agent/decide/pod_object.h"
 #include "agent/decide/pod_status.h"
+#include "agent/model/message_encoder.h"
+#include "agent/model/tree_writer.h"
 #include "agent/pods/sequences.h"
 
 namespace daemonsetd::cluster {
@@ -23,17 +23,24 @@ kube::CallOptions ForStatus(const corev1::Pod& pod) {
   return options;
 }
 
-std::string Json(const google::protobuf::Message& message) {
-  std::string json;
-  // Fails for messages of other languages' well-known types only; an empty patch would be refused by the server.
-  if (!google::protobuf::util::MessageToJsonString(message, &json).ok()) return {};
-  return json;
+const model::Node* Text(std::string text, model::Tree& tree) {
+  return tree.NewScalar(model::Node::Kind::kString, std::move(text));
 }
 
-std::string Quoted(const std::string& text) {
-  google::protobuf::StringValue value;
-  value.set_value(text);
-  return Json(value);
+const model::Node* Mapping(std::vector<model::Member> members, model::Tree& tree) {
+  model::Node* mapping = tree.New(model::Node::Kind::kMapping);
+  mapping->members = std::move(members);
+  return mapping;
+}
+
+// The uid: only this object, not a successor of its name.
+std::string OwnerPatch(const corev1::Pod& object, const model::Node* owner, model::Tree& tree) {
+  model::Node* owners = tree.New(model::Node::Kind::kSequence);
+  owners->items = {owner};
+  const model::Node* metadata = Mapping(
+      {{.key = "uid", .value = Text(object.metadata().uid(), tree)}, {.key = "ownerReferences", .value = owners}},
+      tree);
+  return model::WriteJson(*Mapping({{.key = "metadata", .value = metadata}}, tree), 0);
 }
 
 }  // namespace
@@ -80,43 +87,38 @@ Task<Status> PodWrites::Delete(decide::merge::DeleteObject deletion) {
 
 Task<Status> PodWrites::WriteStatus(corev1::Pod object) {
   const kube::CallOptions options = ForStatus(object);
-  Result<corev1::Pod> written = co_await client_.UpdateStatus(std::move(object), options);
-  if (!written) {
-    if (written.error().kind() == ErrorKind::kAbsent) co_return Ok();
-    co_return written.error();
-  }
-  server_.Wrote(*written);
-  co_return Ok();
+  const Result<corev1::Pod> written = co_await client_.UpdateStatus(std::move(object), options);
+  co_return Take(written);
 }
 
-// Only this object, not a successor of its name.
-Task<Status> PodWrites::PatchOwners(corev1::Pod object, std::string owner) {
-  kube::NamespacedName name = kube::NameOf(object.metadata());
-  std::string patch =
-      fmt::format(R"({{"metadata":{{"uid":{},"ownerReferences":[{}]}}}})", Quoted(object.metadata().uid()), owner);
-  Result<corev1::Pod> patched =
-      co_await client_.Patch<corev1::Pod>(std::move(name), kube::PatchType::kStrategicMerge, std::move(patch), kWrite);
-  if (!patched) {
-    if (patched.error().kind() == ErrorKind::kAbsent) co_return Ok();
-    co_return patched.error();
-  }
-  server_.Wrote(*patched);
-  co_return Ok();
+// An object that went meanwhile needs no write any more.
+Status PodWrites::Take(const Result<corev1::Pod>& answer) {
+  if (!answer) return answer.error().kind() == ErrorKind::kAbsent ? Ok() : Status(answer.error());
+  server_.Wrote(*answer);
+  return Ok();
 }
 
 Task<Status> PodWrites::Claim(corev1::Pod object, appsv1::DaemonSet owner) {
-  metav1::OwnerReference reference;
-  reference.set_apiversion("apps/v1");
-  reference.set_kind("DaemonSet");
-  reference.set_name(owner.metadata().name());
-  reference.set_uid(owner.metadata().uid());
-  reference.set_controller(true);
-  reference.set_blockownerdeletion(true);
-  return PatchOwners(std::move(object), Json(reference));
+  model::Tree tree;
+  const model::Node* entry = model::EncodeMessage(decide::OwnerReferenceTo(owner), "", "", tree);
+  std::string patch = OwnerPatch(object, entry, tree);
+  return Patch(std::move(object), std::move(patch));
 }
 
 Task<Status> PodWrites::Release(corev1::Pod object, std::string owner_uid) {
-  return PatchOwners(std::move(object), fmt::format(R"({{"$patch":"delete","uid":{}}})", Quoted(owner_uid)));
+  model::Tree tree;
+  const model::Node* entry = Mapping(
+      {{.key = "$patch", .value = Text("delete", tree)}, {.key = "uid", .value = Text(std::move(owner_uid), tree)}},
+      tree);
+  std::string patch = OwnerPatch(object, entry, tree);
+  return Patch(std::move(object), std::move(patch));
+}
+
+Task<Status> PodWrites::Patch(corev1::Pod object, std::string patch) {
+  kube::NamespacedName name = kube::NameOf(object.metadata());
+  const Result<corev1::Pod> patched =
+      co_await client_.Patch<corev1::Pod>(std::move(name), kube::PatchType::kStrategicMerge, std::move(patch), kWrite);
+  co_return Take(patched);
 }
 
 }  // namespace daemonsetd::cluster

@@ -34,7 +34,8 @@ class PodWrites {
   Task<Status> Release(corev1::Pod object, std::string owner_uid);
 
  private:
-  Task<Status> PatchOwners(corev1::Pod object, std::string owner);
+  Status Take(const Result<corev1::Pod>& answer);
+  Task<Status> Patch(corev1::Pod object, std::string patch);
 
   kube::Client& client_;
   ServerView& server_;

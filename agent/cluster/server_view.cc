@@ -84,18 +84,10 @@ ServerView::ServerView(async::Executor executor, async::Timeline& timeline, kube
 
 Task<void> ServerView::Run() {
   async::TaskScope scope(executor_);
-  std::exception_ptr stopped;
-  try {
-    if (settings_.watch_daemon_sets) scope.Spawn("watch daemonsets", daemon_sets_.Run());
-    scope.Spawn("watch pods", pods_.Run());
-    co_await WaitForServer();
-  } catch (...) {
-    stopped = std::current_exception();
-  }
-  co_await async::kDeafToCancellation;
-  scope.Cancel();
-  co_await scope.Join();
-  if (stopped) std::rethrow_exception(stopped);
+  if (settings_.watch_daemon_sets) scope.Spawn("watch daemonsets", daemon_sets_.Run());
+  scope.Spawn("watch pods", pods_.Run());
+  scope.Spawn("wait for the API server", WaitForServer());
+  co_await scope.HoldUntilCancelled();
 }
 
 Task<void> ServerView::WaitForServer() {
@@ -109,7 +101,6 @@ Task<void> ServerView::WaitForServer() {
                   {"err", last_error()}});
   }
   on_change_();
-  for (;;) co_await timeline_.SleepFor(std::chrono::hours(24));  // until cancelled
 }
 
 std::string ServerView::last_error() const {

@@ -109,6 +109,17 @@ std::string DaemonPodName(const appsv1::DaemonSet& daemon_set, const std::string
   return name + SafeSuffix(Identity("name", daemon_set, node_name, sequence), kNameSuffixLength);
 }
 
+metav1::OwnerReference OwnerReferenceTo(const appsv1::DaemonSet& daemon_set) {
+  metav1::OwnerReference owner;
+  owner.set_apiversion("apps/v1");
+  owner.set_kind("DaemonSet");
+  owner.set_name(daemon_set.metadata().name());
+  owner.set_uid(daemon_set.metadata().uid());
+  owner.set_controller(true);
+  owner.set_blockownerdeletion(true);
+  return owner;
+}
+
 corev1::Pod MakeDaemonPod(const appsv1::DaemonSet& daemon_set, const std::string& node_name, std::uint32_t sequence) {
   const corev1::PodTemplateSpec& pod_template = daemon_set.spec().template_();
   corev1::Pod pod;
@@ -126,13 +137,7 @@ corev1::Pod MakeDaemonPod(const appsv1::DaemonSet& daemon_set, const std::string
   *metadata.mutable_annotations() = pod_template.metadata().annotations();
   *metadata.mutable_finalizers() = pod_template.metadata().finalizers();
 
-  metav1::OwnerReference& owner = *metadata.add_ownerreferences();
-  owner.set_apiversion("apps/v1");
-  owner.set_kind("DaemonSet");
-  owner.set_name(daemon_set.metadata().name());
-  owner.set_uid(daemon_set.metadata().uid());
-  owner.set_controller(true);
-  owner.set_blockownerdeletion(true);
+  *metadata.add_ownerreferences() = OwnerReferenceTo(daemon_set);
 
   *pod.mutable_spec() = pod_template.spec();
   AddDaemonTolerations(*pod.mutable_spec());

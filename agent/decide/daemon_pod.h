@@ -29,6 +29,9 @@ std::string ContainerSpecHash(const corev1::Container& container);
 // API server does for generateName, so that the name fits a host name.
 std::string DaemonPodName(const appsv1::DaemonSet& daemon_set, const std::string& node_name, std::uint32_t sequence);
 
+// The entry of a pod's owner references that makes this DaemonSet its controller.
+metav1::OwnerReference OwnerReferenceTo(const appsv1::DaemonSet& daemon_set);
+
 // Labels, annotations, finalizers, owner, tolerations and node affinity as upstream makes them, spec.nodeName set, name
 // as above. Not defaulted beyond the template: the caller applies model::SetDefaults where no API server does.
 // The UID is derived from the same inputs (a provisional one until the API server gives another).

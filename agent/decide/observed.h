@@ -1,6 +1,7 @@
 // What containerd says of one pod. Built by pods/runtime_view, read by every decision about a running pod.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,12 @@ struct ObservedPod {
   // The newest sandbox, or null.
   const ::runtime::v1::PodSandboxStatus* newest_sandbox() const {
     return sandboxes.empty() ? nullptr : &sandboxes.front();
+  }
+  // It has containers, and each that the runtime knows runs.
+  bool all_running() const {
+    return !containers.empty() && std::all_of(containers.begin(), containers.end(), [](const auto& container) {
+      return container.status.state() == ::runtime::v1::CONTAINER_RUNNING;
+    });
   }
   // The pod's own addresses, the first one first; none on the host network and before the network is there.
   std::vector<std::string> sandbox_ips() const {

@@ -30,12 +30,6 @@ metav1::ObjectMeta& MutableMetadataOf(Message& object) {
   return static_cast<metav1::ObjectMeta&>(*object.GetReflection()->MutableMessage(&object, &MetadataField(object)));
 }
 
-bool SameVersion(const Message& left, const Message& right) {
-  const metav1::ObjectMeta& a = MetadataOf(left);
-  const metav1::ObjectMeta& b = MetadataOf(right);
-  return a.uid() == b.uid() && a.resourceversion() == b.resourceversion();
-}
-
 }  // namespace
 
 ReflectorCore::ReflectorCore(Client& client, async::Timeline& timeline, std::function<double()> random,
@@ -174,7 +168,7 @@ void ReflectorCore::Apply() {
       if (objects_.erase(arrived.name) == 0) continue;
     } else {
       Object& object = objects_[arrived.name];
-      if (object && SameVersion(*object, *arrived.object)) continue;
+      if (object && SameVersion(MetadataOf(*object), MetadataOf(*arrived.object))) continue;
       object = std::move(arrived.object);
     }
     if (handlers_.on_change) handlers_.on_change(arrived.name);
@@ -188,7 +182,7 @@ void ReflectorCore::TakeOver() {
   std::vector<NamespacedName> changed;
   for (const auto& [name, object] : before) {
     const auto now = objects_.find(name);
-    if (now == objects_.end() || !SameVersion(*object, *now->second)) changed.push_back(name);
+    if (now == objects_.end() || !SameVersion(MetadataOf(*object), MetadataOf(*now->second))) changed.push_back(name);
   }
   for (const auto& [name, object] : objects_) {
     if (!before.contains(name)) changed.push_back(name);

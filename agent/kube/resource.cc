@@ -54,6 +54,10 @@ std::string ListKind(const Resource& resource) { return fmt::format("{}List", re
 
 NamespacedName NameOf(const metav1::ObjectMeta& metadata) { return {metadata.namespace_(), metadata.name()}; }
 
+bool SameVersion(const metav1::ObjectMeta& left, const metav1::ObjectMeta& right) {
+  return left.uid() == right.uid() && left.resourceversion() == right.resourceversion();
+}
+
 std::string ToString(const NamespacedName& name) {
   return name.ns.empty() ? name.name : fmt::format("{}/{}", name.ns, name.name);
 }

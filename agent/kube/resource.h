@@ -53,6 +53,8 @@ struct NamespacedName {
 };
 
 NamespacedName NameOf(const metav1::ObjectMeta& metadata);
+// Two copies of one object in one state.
+bool SameVersion(const metav1::ObjectMeta& left, const metav1::ObjectMeta& right);
 // "kube-system/proxy", or the name alone.
 std::string ToString(const NamespacedName& name);
 

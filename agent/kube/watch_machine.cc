@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/backoff.h"
 #include "agent/kube/resource_version.h"
 
 namespace daemonsetd::kube {
@@ -154,7 +155,7 @@ void Machine::Fail(const Error& error, Nanoseconds at_least, Nanoseconds more) {
   Nanoseconds wait = rules_.backoff_initial;
   for (int i = 0; i < s.failures && wait < rules_.backoff_maximum; ++i) wait *= 2;
   ++s.failures;
-  wait = Times(std::min(wait, rules_.backoff_maximum), 0.5 + random_);
+  wait = Jittered(std::min(wait, rules_.backoff_maximum), random_);
   step_.then = WaitUntil{now_ + std::max(wait, at_least) + more};
 }
 

@@ -24,7 +24,7 @@ void TellRefusal(EventLog& events, const Hosted& hosted, const decide::WorkloadD
 void TellDeletion(EventLog& events, const PodWorker& worker, const std::string& terminal_phase,
                   const std::string& node_name, const std::string& reason) {
   const PodIdentity& identity = worker.identity();
-  if (identity.owner_kind != "DaemonSet") return;
+  if (identity.daemon_set_uid().empty()) return;
   const corev1::Pod& pod = worker.pod();
   appsv1::DaemonSet owner;
   owner.mutable_metadata()->set_namespace_(pod.metadata().namespace_());

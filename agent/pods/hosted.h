@@ -18,4 +18,7 @@ struct Hosted {
   std::string image_error;  // why the images of a new template are not here yet
 };
 
+// Not decided yet. `source` as in Hosted.
+Hosted MakeHosted(const appsv1::DaemonSet& daemon_set, std::string source);
+
 }  // namespace daemonsetd::pods

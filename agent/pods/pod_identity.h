@@ -22,6 +22,9 @@ struct PodIdentity {
   bool from_api_server = false;  // asked for by an object there, not by a manifest of this node
   // Of the Pod object that it stands for; empty: there was none yet. Kept in the checkpoint, not on the sandbox.
   std::string object_uid;
+
+  // Empty: no DaemonSet owns it.
+  std::string daemon_set_uid() const { return owner_kind == "DaemonSet" ? owner_uid : std::string(); }
 };
 
 void WriteIdentity(const PodIdentity& identity, ::runtime::v1::PodSandboxConfig& config);

@@ -11,6 +11,7 @@
 #include "agent/decide/pod_status.h"
 #include "agent/decide/runtime_class.h"
 #include "agent/pods/daemon_set_events.h"
+#include "agent/pods/restart.h"
 #include "agent/pods/sequences.h"
 
 namespace daemonsetd::pods {
@@ -22,8 +23,6 @@ using decide::Workload;
 
 // A wait between two attempts to fetch the images of a new template; the puller has a back-off of its own per image.
 constexpr BackoffLimits kPullRetry{.initial = std::chrono::seconds(5), .maximum = std::chrono::minutes(5)};
-
-constexpr char kRestartReason[] = "a restart was asked for";
 
 std::string NameOf(const Workload& workload) { return workload.namespace_ + "/" + workload.name; }
 
@@ -38,17 +37,8 @@ std::string HashOf(const corev1::Pod& pod) {
 }
 
 Hosted FromDaemonSet(const DaemonSetSource& source) {
-  Hosted hosted;
-  hosted.source = source.file;
-  hosted.daemon_set = source.object;
-  hosted.workload.kind = Workload::Kind::kDaemonSet;
-  hosted.workload.uid = source.object.metadata().uid();
-  hosted.workload.namespace_ = source.object.metadata().namespace_();
-  hosted.workload.name = source.object.metadata().name();
-  hosted.workload.template_hash = decide::TemplateHash(source.object.spec().template_());
-  hosted.workload.restart_hash = decide::RestartHash(source.object.spec().template_());
+  Hosted hosted = MakeHosted(source.object, source.file);
   hosted.workload.placement_spec = source.object.spec().template_().spec();
-  hosted.workload.on_delete = source.object.spec().updatestrategy().type() == "OnDelete";
   return hosted;
 }
 
@@ -66,12 +56,6 @@ Hosted FromPod(const PodSource& source) {
   hosted.workload.next_pod.mutable_metadata()->set_uid(
       DerivedUid(hosted.workload.uid + "/" + hosted.workload.template_hash));
   return hosted;
-}
-
-bool AllRunning(const decide::ObservedPod& observed) {
-  return !observed.containers.empty() &&
-         std::all_of(observed.containers.begin(), observed.containers.end(),
-                     [](const auto& container) { return container.status.state() == cri::v1::CONTAINER_RUNNING; });
 }
 
 }  // namespace
@@ -170,7 +154,7 @@ std::vector<KnownPod> Supervisor::KnownPods() {
   }
   for (const auto& [uid, observed] : services_.view.pods()) {
     if (workers_.all().contains(uid)) continue;
-    KnownPod pod{.uid = uid, .healthy = AllRunning(observed)};
+    KnownPod pod{.uid = uid, .healthy = observed.all_running()};
     if (const auto identity = ReadIdentity(observed)) {
       pod.owner_uid = identity->owner_uid;
       pod.template_hash = identity->template_hash;
@@ -271,48 +255,23 @@ void Supervisor::Stop(const std::string& uid, const std::string& reason) {
 
 Result<std::vector<std::string>> Supervisor::RestartDaemonSet(const std::string& object_namespace,
                                                               const std::string& name) {
-  const auto hosted = std::find_if(workloads_.begin(), workloads_.end(), [&](const Hosted& one) {
-    return one.workload.kind == Workload::Kind::kDaemonSet && one.workload.namespace_ == object_namespace &&
-           one.workload.name == name;
-  });
-  if (hosted == workloads_.end()) {
-    return Error(ErrorKind::kAbsent, fmt::format("no DaemonSet {}/{} on this node", object_namespace, name));
-  }
-  std::vector<std::string> uids;
-  for (const auto& [uid, worker] : workers_.all()) {
-    if (worker->identity().owner_uid == hosted->workload.uid && !worker->terminating()) uids.push_back(uid);
-  }
-  if (uids.empty()) {
-    const std::string& reason = hosted->decision.waiting_for;
-    return Error(ErrorKind::kConflict,
-                 fmt::format("DaemonSet {}/{} has no pod to restart on this node{}{}", object_namespace, name,
-                             reason.empty() ? "" : ", it waits for ", reason));
-  }
+  std::vector<const Hosted*> hosted;
+  for (const Hosted& one : workloads_) hosted.push_back(&one);
+  const auto stopping = DaemonSetToRestart(workers_, hosted, object_namespace, name);
+  if (!stopping) return stopping.error();
   std::vector<std::string> names;
-  for (const std::string& uid : uids) {
-    names.push_back(workers_.all().at(uid)->pod().metadata().name());
-    Stop(uid, kRestartReason);
+  for (const PodWorker* worker : *stopping) {
+    names.push_back(worker->pod().metadata().name());
+    Stop(worker->pod().metadata().uid(), kRestartReason);
   }
   return names;
 }
 
 Result<std::vector<std::string>> Supervisor::RestartPod(const std::string& object_namespace, const std::string& name) {
-  std::string stopping;
-  for (const auto& [uid, worker] : workers_.all()) {
-    const auto& metadata = worker->pod().metadata();
-    if (metadata.namespace_() != object_namespace || metadata.name() != name) continue;
-    if (worker->identity().from_api_server) continue;
-    if (worker->terminating()) {
-      stopping = worker->termination_reason();
-      continue;
-    }
-    Stop(uid, kRestartReason);
-    return std::vector<std::string>{name};
-  }
-  if (!stopping.empty()) {
-    return Error(ErrorKind::kConflict, fmt::format("pod {}/{} stops already: {}", object_namespace, name, stopping));
-  }
-  return Error(ErrorKind::kAbsent, fmt::format("no pod {}/{} on this node", object_namespace, name));
+  const auto worker = PodToRestart(workers_, /*from_api_server=*/false, object_namespace, name);
+  if (!worker) return worker.error();
+  Stop((*worker)->pod().metadata().uid(), kRestartReason);
+  return std::vector<std::string>{name};
 }
 
 void Supervisor::Pull(std::size_t index) {

@@ -141,6 +141,30 @@ Task<void> OwnAScope(Timeline& timeline, int* ended) {
   co_await inner.Join();
 }
 
+// Holds a scope with one slow task, and then has something of its own to close.
+Task<void> HoldAndClose(TaskScope& scope, Timeline& timeline, bool* closed) {
+  scope.Spawn("slow", StopSlowly(timeline, seconds(5)));
+  co_await scope.HoldUntilCancelled();
+  co_await timeline.SleepFor(seconds(1));
+  *closed = true;
+}
+
+TEST_F(TaskScopeTest, HoldsUntilCancelledThenWaitsAndLetsTheCallerClose) {
+  bool closed = false;
+  const auto held = loop_.Start(HoldAndClose(scope_, loop_.timeline(), &closed));
+  loop_.Advance(hours(1));
+  EXPECT_FALSE(held->done());
+  held->cancel.emit(boost::asio::cancellation_type::terminal);
+  loop_.Advance(seconds(4));
+  EXPECT_EQ(scope_.size(), 1u) << "the task is still cleaning up";
+  EXPECT_FALSE(closed);
+  loop_.Advance(seconds(3));
+  EXPECT_TRUE(scope_.empty());
+  EXPECT_TRUE(closed);
+  EXPECT_TRUE(held->done());
+  EXPECT_FALSE(held->threw());
+}
+
 TEST_F(TaskScopeTest, ScopesNest) {
   scope_.Spawn("outer", OwnAScope(loop_.timeline(), &ended_));
   loop_.Settle();

@@ -32,6 +32,12 @@ TEST(Backoff, StartsAgainAfterALongQuietTime) {
   EXPECT_EQ(backoff.delay(), seconds(10));
 }
 
+TEST(Jittered, IsHalfToOneAndAHalfTimes) {
+  EXPECT_EQ(Jittered(std::chrono::seconds(4), 0.0), std::chrono::seconds(2));
+  EXPECT_EQ(Jittered(std::chrono::seconds(4), 0.5), std::chrono::seconds(4));
+  EXPECT_LT(Jittered(std::chrono::seconds(4), 0.999), std::chrono::seconds(6));
+}
+
 TEST(Backoff, ResetForgetsEverything) {
   Backoff backoff(kCrashLoop);
   backoff.Fail(MonoTime{});
