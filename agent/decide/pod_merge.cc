@@ -129,23 +129,39 @@ class PodMerger {
         continue;
       }
       // None of its containers run (a reboot), but those of a pod that was started meanwhile may.
-      if (!ObjectsObeyed() || !IsLive(*object)) continue;
-      local = FindUnmatched(*object);
+      if (!ObjectsObeyed()) continue;
+      local = IsLive(*object) ? FindUnmatched(*object) : FindNamesake(*object);
       if (local == nullptr) continue;
       local_of_[object->metadata().uid()] = local;
       Adopt(*local, *object);
     }
   }
 
-  // A pod of the same set without an object: its UID was provisional, or its object went while nobody looked.
+  // Its UID was provisional, or its object went while nobody looked.
+  bool LacksObject(const LocalPod& local) const {
+    if (local.is_static || local.ended || HasObject(local)) return false;
+    return local.object_uid.empty() || (local.loss == ObjectLoss::kWhileAway && ObjectsComplete());
+  }
+
+  // A pod of the same set without an object, that may run on as this one.
   const LocalPod* FindUnmatched(const corev1::Pod& object) const {
     const std::string owner = DaemonSetOf(object);
     if (owner.empty()) return nullptr;
     for (const LocalPod& local : input_.local) {
-      if (local.is_static || local.owner_uid != owner || local.ended || local.stopping || HasObject(local)) continue;
-      if (!local.object_uid.empty() && (local.loss != ObjectLoss::kWhileAway || !ObjectsComplete())) continue;
+      if (local.owner_uid != owner || !LacksObject(local) || local.stopping) continue;
       if (!local.terminal_phase.empty() || !SamePod(local, object)) continue;
       return &local;
+    }
+    return nullptr;
+  }
+
+  // The pod for which this object was made, whose record does not say so: the agent was killed in between. A name is
+  // given once (DaemonPodName). Deleted or failed meanwhile, the object's end is that of the containers.
+  const LocalPod* FindNamesake(const corev1::Pod& object) const {
+    const std::string owner = DaemonSetOf(object);
+    if (owner.empty()) return nullptr;
+    for (const LocalPod& local : input_.local) {
+      if (local.owner_uid == owner && local.name == object.metadata().name() && LacksObject(local)) return &local;
     }
     return nullptr;
   }

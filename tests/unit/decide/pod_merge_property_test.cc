@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <list>
 #include <map>
+#include <optional>
 #include <random>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -27,6 +29,7 @@ using DaemonSets = std::map<std::string, appsv1::DaemonSet>;  // by UID
 struct Runtime {
   LocalPod facts;
   corev1::Pod pod;
+  std::optional<std::string> noted_object_uid;  // on disk, where that is older than facts.object_uid
 };
 
 class World {
@@ -226,7 +229,14 @@ class World {
     on = on == "yes" ? "no" : "yes";
   }
   void Restart() {
-    for (Runtime& item : runtime_) item.facts.has_worker = false;
+    for (Runtime& item : runtime_) {
+      item.facts.has_worker = false;
+      if (item.noted_object_uid && Pick(2) == 0) {  // killed before the last adoption was on disk
+        item.facts.object_uid = *item.noted_object_uid;
+        item.facts.loss = ObjectLoss::kWhileAway;
+      }
+      item.noted_object_uid.reset();
+    }
     daemon_set_knowledge_ = object_knowledge_ = Knowledge::kWaiting;
     if (Pick(2) == 0 && !view_.empty()) view_.erase(view_.begin());  // part of a list
     if (Pick(2) == 0 && !view_sets_.empty()) view_sets_.erase(view_sets_.begin());
@@ -248,6 +258,10 @@ class World {
     NewObject(set->second, "foreign", /*ours=*/false);
   }
   void Fail() {
+    if (const auto object = AnyObject(); object != objects_.end() && Pick(2) == 0) {
+      object->second.mutable_status()->set_phase("Failed");  // said by others, as an eviction is
+      return;
+    }
     if (runtime_.empty()) return;
     Runtime& item = *std::next(runtime_.begin(), Pick(int(runtime_.size())));
     if (item.facts.stopping || item.facts.ended) return;
@@ -309,6 +323,7 @@ class World {
 
   void Do(const merge::AdoptPod& a) {
     LocalPod& local = Find(a.uid)->facts;
+    if (!objects_.contains(local.object_uid)) Find(a.uid)->noted_object_uid = local.object_uid;
     local.object_uid = a.object_uid;
     local.owner_uid = DaemonSetOf(view_.at(a.object_uid));
     local.has_worker = true;
@@ -341,8 +356,15 @@ class World {
   }
   void Do(const merge::CreateObject& a) {
     const appsv1::DaemonSet& set = *input_.sets[a.set].daemon_set;
-    const std::string hash = a.local_uid.empty() ? HashOf(set) : Find(a.local_uid)->facts.template_hash;
-    NewObject(set, hash, /*ours=*/true);
+    if (a.local_uid.empty()) {
+      NewObject(set, HashOf(set), /*ours=*/true);
+      return;
+    }
+    const LocalPod& local = Find(a.local_uid)->facts;
+    for (const auto& [uid, object] : objects_) {
+      if (object.metadata().name() == local.name) return;  // as a server answers: it exists already
+    }
+    NewObject(set, local.template_hash, /*ours=*/true).mutable_metadata()->set_name(local.name);
   }
   void Do(const merge::CreateMirror&) { FAIL() << "there are no static pods here"; }
   void Do(const merge::StartPod& a) {

@@ -210,6 +210,23 @@ TEST_F(PodMergeTest, WritesANewObjectForAPodWhoseObjectWentWhileAway) {
   EXPECT_THAT(Actions(), ElementsAre("adopt pod p as q"));
 }
 
+// Made anew for containers that ran on, and failed or deleted before the agent, killed meanwhile, had noted its UID.
+TEST_F(PodMergeTest, ANewObjectThatEndedWhileAwayEndsItsContainers) {
+  HostSet();
+  AddLocal("p", "an object that is gone");
+  corev1::Pod& object = AddObject("q");
+  object.mutable_metadata()->set_name("p");
+  object.mutable_status()->set_phase("Failed");
+  EXPECT_THAT(Actions(), ElementsAre("adopt pod p as q", "stop pod p within 30s: its phase is Failed",
+                                     HasSubstr("delete object q")));
+  object.mutable_status()->clear_phase();
+  Terminate(object, 20);
+  EXPECT_THAT(Actions(), ElementsAre("adopt pod p as q", HasSubstr("stop pod p within 20s")));
+  object.mutable_metadata()->set_name("another");
+  EXPECT_THAT(Actions(), ElementsAre(HasSubstr("delete object q"), "create object of set 0 for pod p"))
+      << "it is no business of these containers";
+}
+
 TEST_F(PodMergeTest, AdoptsAPodThatTheBuiltInControllerMadeOfTheSameContainers) {
   HostSet();
   AddObject("p", "another-hash").mutable_metadata()->clear_annotations();
