@@ -27,6 +27,7 @@ import cluster as cluster_module  # noqa: E402
 import containerd as containerd_module  # noqa: E402
 import go_tools  # noqa: E402
 from cluster_node import ClusterNode, Runtimes, grant_access  # noqa: E402
+from kubelet_node import KubeletNode  # noqa: E402
 from space import Space  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("DAEMONSETD_BUILD", ROOT / "build" / "asan"))
@@ -163,11 +164,14 @@ def restore(cluster, node, before):
 
 @pytest.fixture
 def make_node(runtimes, request):
-    """make_node(cluster, name, kind="2", start=True, **config): a node of the test's own."""
+    """make_node(cluster, name, kind="2", start=True, kubelet=False, **config): a node of the test's own, which a kubelet
+    runs on request."""
     request.node.own_nodes = made = []
 
-    def make(cluster, name, kind="2", *, start=True, **config):
-        node = ClusterNode(cluster, name, runtimes.take(kind), BUILD, **config)
+    def make(cluster, name, kind="2", *, start=True, kubelet=False, **config):
+        runtime = runtimes.take(kind)
+        node = (KubeletNode(cluster, name, runtime, **config) if kubelet else
+                ClusterNode(cluster, name, runtime, BUILD, **config))
         made.append(node)
         if start:
             node.start()

@@ -1,5 +1,6 @@
 """A real control plane on loopback, from nothing: etcd, kube-apiserver and, if wanted, kube-controller-manager without
-its DaemonSet controller. Certificates, keys, kubeconfigs, data and logs lie below one directory.
+its DaemonSet controller, or with it and kube-scheduler. Certificates, keys, kubeconfigs, data and logs lie below one
+directory.
 
     with Cluster(directory, controller_manager=True) as cluster:
         cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", ...})
@@ -50,7 +51,10 @@ class KubectlError(ClusterError):
 
 
 class Cluster:
-    def __init__(self, directory, *, controller_manager=False, apiserver_arguments=(), controller_manager_arguments=()):
+    """`controllers`: what the controller manager runs, if there is one, in the words of its flag."""
+
+    def __init__(self, directory, *, controller_manager=False, controllers="*,-daemonset-controller", scheduler=False,
+                 apiserver_arguments=(), controller_manager_arguments=()):
         self.directory = pathlib.Path(directory).resolve()
         self.pki = Pki(self.directory / "pki")
         self.admin_kubeconfig = self.directory / "admin.kubeconfig"
@@ -61,7 +65,10 @@ class Cluster:
         self.etcd = Process("etcd", logs, self._etcd_command)
         self.apiserver = Process("kube-apiserver", logs, self._apiserver_command)
         self.controller_manager = Process("kube-controller-manager", logs, self._controller_manager_command)
+        self.scheduler = Process("kube-scheduler", logs, self._scheduler_command)
         self._with_controller_manager = controller_manager
+        self._with_scheduler = scheduler
+        self._controllers = controllers
         self._apiserver_arguments = tuple(apiserver_arguments)
         self._controller_manager_arguments = tuple(controller_manager_arguments)
 
@@ -74,7 +81,8 @@ class Cluster:
     @property
     def processes(self):
         """In the order of their start."""
-        return [self.etcd, self.apiserver] + [self.controller_manager] * self._with_controller_manager
+        return ([self.etcd, self.apiserver] + [self.controller_manager] * self._with_controller_manager
+                + [self.scheduler] * self._with_scheduler)
 
     def __enter__(self):
         try:
@@ -87,19 +95,26 @@ class Cluster:
         self.stop()
 
     def start(self):
-        """Starts what is to run; answers when the API server is ready and the controller manager, if wanted, works."""
+        """Starts what is to run; answers when the API server is ready and the controller manager, if wanted, works. A
+        scheduler need not have begun to work."""
         try:
             self._programs = go_tools.built("kubernetes")
+            self._node_programs = go_tools.built("kubernetes-node") if self._with_scheduler else None
         except go_tools.ToolError as error:
             raise ClusterError(str(error)) from None
         if not shutil.which("openssl"):
             raise ClusterError("openssl is missing; install the Debian package openssl, or run ./dev install-deps")
         self._make_credentials()
+        self._start_all()
+        return self
+
+    def _start_all(self):
         self.start_etcd()
         self.start_apiserver()
         if self._with_controller_manager:
             self.start_controller_manager()
-        return self
+        if self._with_scheduler:
+            self.start_scheduler()
 
     def stop(self):
         """Ends everything and removes the directory; answers what resisted, one line each."""
@@ -147,6 +162,13 @@ class Cluster:
     def stop_controller_manager(self):
         self._end(self.controller_manager, signal.SIGTERM)
 
+    def start_scheduler(self):
+        """Also after `stop_scheduler`. That it works shows in a pod that gets a node."""
+        self.scheduler.start()
+
+    def stop_scheduler(self):
+        self._end(self.scheduler, signal.SIGTERM)
+
     def ready(self):
         try:
             return self.client().request("GET", "/readyz").status == 200
@@ -181,10 +203,7 @@ class Cluster:
         peer = f"http://127.0.0.1:{self._peer_port}"
         self._run("etcdutl", "snapshot", "restore", str(path), "--data-dir", str(self._data),
                   "--initial-cluster", f"default={peer}", "--initial-advertise-peer-urls", peer)
-        self.start_etcd()
-        self.start_apiserver()
-        if self._with_controller_manager:
-            self.start_controller_manager()
+        self._start_all()
 
     def etcdctl(self, *arguments):
         return self._run("etcdctl", "--endpoints", f"127.0.0.1:{self._etcd_port}", *arguments)
@@ -253,7 +272,8 @@ class Cluster:
         self.pki.make()
         for path, user, groups in (
                 (self.admin_kubeconfig, "admin", ["system:masters"]),
-                (self.directory / "controller-manager.kubeconfig", "system:kube-controller-manager", [])):
+                (self.directory / "controller-manager.kubeconfig", "system:kube-controller-manager", []),
+                (self.directory / "scheduler.kubeconfig", "system:kube-scheduler", [])):
             if not path.exists():
                 write_kubeconfig(path, self.url, self.pki.ca, *self.pki.client(path.stem, user, groups))
 
@@ -278,11 +298,16 @@ class Cluster:
     def _controller_manager_command(self):
         pki, kubeconfig = self.pki, self.directory / "controller-manager.kubeconfig"
         return [self._programs / "kube-controller-manager", f"--kubeconfig={kubeconfig}",
-                "--controllers=*,-daemonset-controller", "--use-service-account-credentials", "--leader-elect=false",
+                f"--controllers={self._controllers}", "--use-service-account-credentials", "--leader-elect=false",
                 f"--root-ca-file={pki.ca}", f"--service-account-private-key-file={pki.accounts_key}",
                 f"--cluster-signing-cert-file={pki.ca}", f"--cluster-signing-key-file={pki.ca_key}",
                 "--secure-port=0", "--kube-api-qps=500", "--kube-api-burst=1000",  # by default it starts for five seconds
                 *self._controller_manager_arguments]
+
+    def _scheduler_command(self):
+        kubeconfig = self.directory / "scheduler.kubeconfig"
+        return [self._node_programs / "kube-scheduler", f"--kubeconfig={kubeconfig}", "--leader-elect=false",
+                "--secure-port=0"]
 
     def _run(self, program, *arguments, stdin=None, error=ClusterError):
         environment = {**os.environ, "KUBECACHEDIR": str(self.directory / "kubectl-cache"), "KUBERC": "off"}

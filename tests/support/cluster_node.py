@@ -68,9 +68,12 @@ class ClusterNode:
         self.runtime = runtime
         self.address = ADDRESSES.format(next(self._numbers))
         subprocess.run(["ip", "address", "add", f"{self.address}/32", "dev", "lo"], check=True)
-        keys = {"kubeconfig": str(cluster.node_kubeconfig(name)), "nodeIPs": [self.address], **config}
-        self.agent = daemon.Daemon(tempfile.mkdtemp(prefix="dsd-agent-", dir="/tmp"), build, runtime.endpoint,
-                                   node_name=name, config=keys)
+        self.agent = self._make_agent(build, config)
+
+    def _make_agent(self, build, config):
+        keys = {"kubeconfig": str(self.cluster.node_kubeconfig(self.name)), "nodeIPs": [self.address], **config}
+        return daemon.Daemon(tempfile.mkdtemp(prefix="dsd-agent-", dir="/tmp"), build, self.runtime.endpoint,
+                             node_name=self.name, config=keys)
 
     # The agent
 
