@@ -142,8 +142,10 @@ TEST(DaemonSetSync, NodesCreateAndDeleteLikeTheReference) {
     // The reference goes on to its rolling update only when no node had anything to do.
     const bool had_nothing_to_do = std::all_of(steps.begin(), steps.end(), [](const Step& s) { return s.IsNothing(); });
     int rolled = 0;
+    std::size_t wanted_of_nodes = 0;
     for (std::size_t i = 0; i < steps.size(); ++i) {
       const Step wanted = ReferenceStep(item, i);
+      wanted_of_nodes += (wanted.create ? 1 : 0) + wanted.deleted.size();
       if (steps[i] == wanted) {
         ++equal_nodes;
         creations += steps[i].create ? 1 : 0;
@@ -155,6 +157,7 @@ TEST(DaemonSetSync, NodesCreateAndDeleteLikeTheReference) {
           << "node " << cluster.nodes[i].metadata().name() << "; ours: create " << steps[i].create << ", delete "
           << Text(steps[i].deleted) << "; reference: create " << wanted.create << ", delete " << Text(wanted.deleted);
     }
+    EXPECT_EQ(wanted_of_nodes, Names(row.at("createdOn")).size() + Names(row.at("deleted")).size());
     rollout_nodes += rolled;
     ++(rolled == 0 ? equal : rollout);
     if (rolled == 0) continue;
