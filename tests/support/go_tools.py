@@ -6,6 +6,7 @@
     containerd         containerd 2 with its shim and ctr
     kubernetes         kube-apiserver, kube-controller-manager, kubectl, etcd, etcdctl and etcdutl
     kubernetes-node    kube-scheduler and kubelet, which only comparisons with them need
+    kubernetes-e2e     e2e.test, upstream's end-to-end specs, and agnhost, the program of the images that they run
 
 A folder of tests/support/tools holds go.mod, which names the modules, their versions and programs of theirs (`tool`
 lines), go.sum, which pins the checksum of everything that goes into them, and main packages of our own where there are
@@ -47,7 +48,8 @@ class ToolError(Exception):
 class Module:
     package: str  # whose version is the tool's
     folder: str  # below tests/support/tools
-    programs: tuple = ("tool",)  # packages for `go build`; "tool": those of go.mod's `tool` lines
+    # Packages for `go build`; "tool": those of go.mod's `tool` lines; PACKAGE.test: the package's tests as a program.
+    programs: tuple = ("tool",)
     tags: str = ""
     version_variable: str = ""  # set to the version, so that the programs can tell it
     names: tuple = ()  # by which the one program can be called, if it is several in one
@@ -63,6 +65,8 @@ TOOLS = {
                          names=("kube-apiserver", "kube-controller-manager", "kubectl", "etcd", "etcdctl", "etcdutl")),
     "kubernetes-node": Module("k8s.io/kubernetes", "kubernetes",
                               version_variable="k8s.io/component-base/version.gitVersion"),
+    "kubernetes-e2e": Module("k8s.io/kubernetes", "kubernetes-e2e", programs=("tool", "k8s.io/kubernetes/test/e2e.test"),
+                             version_variable="k8s.io/component-base/version.gitVersion"),
 }
 
 
@@ -136,8 +140,12 @@ def compile_into(work, name):
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", f"-tags={module.tags}",
              f"-ldflags=-s -w -X {module.version_variable}=v{version(name)}"]
     (work / "programs").mkdir()
-    run([go, "build", *flags, "-o", f"{work}/programs/", *module.programs], cwd=MODULES / module.folder,
-        env=environment)
+    options = {"cwd": MODULES / module.folder, "env": environment}
+    tests = [package for package in module.programs if package.endswith(".test")]
+    packages = [package for package in module.programs if package not in tests]
+    run([go, "build", *flags, "-o", f"{work}/programs/", *packages], **options)
+    for package in tests:
+        run([go, "test", "-c", "-vet=off", *flags, "-o", f"{work}/programs/", package.removesuffix(".test")], **options)
     for other in module.names:
         (work / "programs" / other).symlink_to(pathlib.Path(module.programs[0]).name)
 
