@@ -155,15 +155,18 @@ class Containerd:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         (self.directory / "containerd.pid").write_text(f"{self._process.pid}\n")
         archives = images.build(images_directory())
-        deadline = time.monotonic() + START_SECONDS
-        self._wait(deadline, "answer on its socket", self._answers)
+        self._wait(time.monotonic() + START_SECONDS, "answer on its socket", self._answers)
+        self.import_images(archives)
+        return self
+
+    def import_images(self, archives):
+        """Those of {reference: archive} that it lacks, until CRI has them."""
         known = self._managed_images()
         for reference, archive in archives.items():
             if reference not in known:
                 self.ctr("images", "import", str(archive))
-        self._wait(deadline, "show the imported images through CRI",
+        self._wait(time.monotonic() + START_SECONDS, "show the imported images through CRI",
                    lambda: set(archives) <= self._managed_images())
-        return self
 
     def kill(self):
         """SIGKILL, as the out-of-memory killer would; shims and containers go on."""
@@ -497,6 +500,16 @@ class Bundle:
             if path.exists():
                 problems.append(f"cgroup {path} could not be removed")
         return problems
+
+
+def bundles_of(pid):
+    """The containers in whose cgroups a process is, as far as that tells."""
+    try:
+        paths = [line.split(":", 2)[2] for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    except OSError:
+        return []  # it has ended
+    return [Bundle(pathlib.Path(path).name, None, None, path) for path in sorted(set(paths))
+            if re.fullmatch("[0-9a-f]{64}", pathlib.Path(path).name)]
 
 
 def shim_address(bundle):

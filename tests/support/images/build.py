@@ -3,8 +3,9 @@
 
     build.py DIRECTORY      writes DIRECTORY/busybox.tar and DIRECTORY/pause.tar
 
-busybox holds Debian's static busybox with all its applets; pause holds the program of pause.c. The archives depend
-only on their inputs: fixed owners and times, so the same files give the same digests.
+busybox holds Debian's static busybox with all its applets; pause holds the program of pause.c. `build_agnhost` makes the
+images that upstream's end-to-end specs run. The archives depend only on their inputs: fixed owners and times, so the
+same files give the same digests.
 """
 
 import hashlib
@@ -94,7 +95,8 @@ def write_archive(path, reference, layer, config):
     temporary.rename(path)
 
 
-def busybox_layer():
+def busybox_layer(program=None):
+    """A small system; with the file `program` in its root if given."""
     busybox = shutil.which("busybox", path="/bin:/usr/bin:/usr/local/bin")
     if not busybox:
         sys.exit("build.py: no busybox on this machine; install the Debian package busybox-static")
@@ -111,6 +113,8 @@ def busybox_layer():
     for applet in applets:
         if applet != "busybox":
             layer.link("bin/" + applet, "busybox")
+    if program:
+        layer.file(program.name, program.read_bytes(), 0o755)
     return layer.content()
 
 
@@ -136,6 +140,21 @@ def build(directory):
     write_archive(archives[BUSYBOX_IMAGE], BUSYBOX_IMAGE, busybox_layer(), {"Env": [PATH], "Cmd": ["sh"]})
     write_archive(archives[PAUSE_IMAGE], PAUSE_IMAGE, pause_layer(directory),
                   {"Env": [PATH], "Entrypoint": ["/pause"]})
+    return archives
+
+
+def build_agnhost(directory, program, references):
+    """An image for each reference, of upstream's program agnhost and a shell, as upstream's own; answers
+    {image reference: archive}. The versions differ by a label, so that each is an image of its own."""
+    archives = {}
+    for reference in references:
+        name, tag = reference.rsplit("/", 1)[1].split(":")
+        archive = archives[reference] = pathlib.Path(directory) / f"{name}-{tag}.tar"
+        newest_input = max(os.path.getmtime(path) for path in (program, HERE / "build.py"))
+        if not archive.exists() or archive.stat().st_mtime <= newest_input:
+            write_archive(archive, reference, busybox_layer(program),
+                          {"Env": [PATH], "Entrypoint": ["/agnhost"], "Cmd": ["pause"],
+                           "Labels": {"org.opencontainers.image.version": tag}})
     return archives
 
 
