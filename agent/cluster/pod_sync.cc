@@ -475,7 +475,6 @@ void PodSync::AskForOwner(const Round& round, const std::string& object_uid, con
 // ---- What it tells
 
 void PodSync::TellDecisions(const Round& round, const decide::MergePlan& plan) {
-  std::vector<ServerView::DaemonSetPtr> hosted;
   const bool decided = settings_.source == decide::PodSource::kLocal && round.input.node != nullptr;
   for (std::size_t i = 0; i < round.sets.size(); ++i) {
     Set& set = *round.sets[i];
@@ -495,11 +494,8 @@ void PodSync::TellDecisions(const Round& round, const decide::MergePlan& plan) {
     if (decision.waiting_for.empty()) decision.waiting_for = queue_.ErrorOf("create " + uid);
     if (!decided && decision.waiting_for.empty()) decision.waiting_for = "the Node object";
     pods::TellRefusal(services_.events, set.hosted, decision, settings_.node_name);
-    if (decision.placement.should_run || decision.placement.should_keep_running) hosted.push_back(set.object);
     set.hosted.decision = std::move(decision);
   }
-  // Only a complete list says which sets are not to be kept any more.
-  if (decided && round.input.daemon_sets == Knowledge::kComplete) server_.KeepHosted(hosted);
 }
 
 std::vector<const Hosted*> PodSync::Workloads() const {

@@ -1,8 +1,5 @@
 #include "agent/cluster/server_view.h"
 
-#include <algorithm>
-#include <set>
-
 #include "agent/async/task_scope.h"
 #include "agent/base/log.h"
 #include "agent/decide/pod_object.h"
@@ -60,22 +57,15 @@ ServerView::ServerView(async::Executor executor, async::Timeline& timeline, kube
       settings_(std::move(settings)),
       on_change_(std::move(on_change)),
       daemon_sets_(client, timeline, random, {.newest = Position(kDaemonSetsPosition)},
-                   {.on_change = [this](const kube::NamespacedName&) { on_change_(); },
-                    .on_complete =
-                        [this] {
-                          cached_sets_.clear();
-                          StateChanged();
-                        },
+                   {.on_change = [this](const kube::NamespacedName& name) { DaemonSetChanged(name); },
+                    .on_complete = [this] { DaemonSetsListed(); },
                     .on_state = [this] { StateChanged(); }}),
       pods_(client, timeline, random,
             {.field_selector = "spec.nodeName=" + settings_.node_name, .newest = Position(kPodsPosition)},
             {.on_change = [this](const kube::NamespacedName& name) { PodChanged(name); },
              .on_complete = [this] { PodsListed(); },
              .on_state = [this] { StateChanged(); }}) {
-  for (auto& cached : cache_.All<appsv1::DaemonSet>()) {
-    kept_[cached.object->metadata().uid()] = cached.object;
-    cached_sets_.push_back(std::move(cached.object));
-  }
+  for (auto& cached : cache_.All<appsv1::DaemonSet>()) cached_sets_.push_back(std::move(cached.object));
   for (auto& cached : cache_.All<corev1::Pod>()) {
     uids_[kube::NameOf(cached.object->metadata())] = cached.object->metadata().uid();
     cached_pods_.push_back(std::move(cached.object));
@@ -147,6 +137,27 @@ std::vector<ServerView::PodPtr> ServerView::Pods() const {
   return all;
 }
 
+// All of them are kept, those too that do not belong here: explain says why, without the server as well, and a node whose
+// labels change then has what it needs.
+void ServerView::DaemonSetChanged(const kube::NamespacedName& name) {
+  if (const DaemonSetPtr daemon_set = daemon_sets_.Find(name)) {
+    cache_.Put(Lasting(*daemon_set), timeline_.Read().wall);
+  } else {
+    cache_.Remove<appsv1::DaemonSet>(name.ns, name.name);
+  }
+  KeepPositions();
+  on_change_();
+}
+
+// What the checkpoint knows and the first list lacks was never told as a change.
+void ServerView::DaemonSetsListed() {
+  cached_sets_.clear();
+  for (const kube::NamespacedName& name : cache_.Names<appsv1::DaemonSet>()) {
+    if (!daemon_sets_.Find(name)) DaemonSetChanged(name);
+  }
+  StateChanged();
+}
+
 ObjectLoss ServerView::LossOf(const std::string& uid) const {
   const auto lost = lost_.find(uid);
   return lost == lost_.end() ? ObjectLoss::kWhileAway : lost->second;
@@ -179,10 +190,11 @@ void ServerView::PodChanged(const kube::NamespacedName& name) {
     uids_.erase(name);
     cache_.Remove<corev1::Pod>(name.ns, name.name);
   }
+  KeepPositions();
   on_change_();
 }
 
-// What the checkpoint knows and the first list lacks was never told as a change.
+// As with DaemonSets.
 void ServerView::PodsListed() {
   cached_pods_.clear();
   std::vector<kube::NamespacedName> gone;
@@ -194,34 +206,14 @@ void ServerView::PodsListed() {
 }
 
 void ServerView::StateChanged() {
-  if (pods_.synced()) KeepPosition(kPodsPosition, pods_.newest());
-  if (daemon_sets_.synced()) KeepPosition(kDaemonSetsPosition, daemon_sets_.newest());
+  KeepPositions();
   on_change_();
 }
 
-void ServerView::KeepHosted(const std::vector<DaemonSetPtr>& hosted) {
-  std::set<std::string> uids;
-  for (const DaemonSetPtr& daemon_set : hosted) {
-    const std::string& uid = daemon_set->metadata().uid();
-    uids.insert(uid);
-    DaemonSetPtr& kept = kept_[uid];
-    if (kept == daemon_set) continue;
-    kept = daemon_set;
-    cache_.Put(Lasting(*daemon_set), timeline_.Read().wall);
-  }
-  for (auto kept = kept_.begin(); kept != kept_.end();) {
-    if (uids.contains(kept->first)) {
-      ++kept;
-      continue;
-    }
-    const metav1::ObjectMeta& metadata = kept->second->metadata();
-    // Its name may belong to a successor by now.
-    const bool renewed = std::any_of(hosted.begin(), hosted.end(), [&](const DaemonSetPtr& other) {
-      return other->metadata().namespace_() == metadata.namespace_() && other->metadata().name() == metadata.name();
-    });
-    if (!renewed) cache_.Remove<appsv1::DaemonSet>(metadata.namespace_(), metadata.name());
-    kept = kept_.erase(kept);
-  }
+// With every change: history that takes back none of them is no loss to this node.
+void ServerView::KeepPositions() {
+  if (pods_.synced()) KeepPosition(kPodsPosition, pods_.newest());
+  if (daemon_sets_.synced()) KeepPosition(kDaemonSetsPosition, daemon_sets_.newest());
 }
 
 void ServerView::KeepPosition(const char* resource, const std::string& newest) {

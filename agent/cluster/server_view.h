@@ -51,16 +51,17 @@ class ServerView {
 
   // The server's answer to a write: what it says holds until the watch shows it, or something newer.
   void Wrote(const corev1::Pod& pod);
-  // The DaemonSets whose pods this node may have to start without the server.
-  void KeepHosted(const std::vector<DaemonSetPtr>& hosted);
 
  private:
   Task<void> WaitForServer();
+  void DaemonSetChanged(const kube::NamespacedName& name);
+  void DaemonSetsListed();
   void PodChanged(const kube::NamespacedName& name);
   void PodsListed();
   void StateChanged();
   decide::Knowledge KnownAs(bool synced) const;
   void KeepPod(const corev1::Pod& pod);
+  void KeepPositions();
   void KeepPosition(const char* resource, const std::string& newest);
   std::string Position(const char* resource) const;
 
@@ -78,7 +79,6 @@ class ServerView {
   std::map<kube::NamespacedName, std::string> uids_;  // of Pod objects that are known to exist
   std::map<std::string, decide::ObjectLoss> lost_;    // by UID
   mutable std::map<kube::NamespacedName, PodPtr> answers_;
-  std::map<std::string, DaemonSetPtr> kept_;  // by UID
 };
 
 }  // namespace daemonsetd::cluster
