@@ -9,9 +9,12 @@ All of it runs in the network namespace of the tests. Each containerd has a brid
 node an address on loopback. Pods on the host's network share that namespace, so two nodes cannot use one host port.
 """
 
+import contextlib
 import itertools
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -66,6 +69,7 @@ class ClusterNode:
         self.cluster = cluster
         self.name = name
         self.runtime = runtime
+        self.killed = False  # its agent, at any time
         self.address = ADDRESSES.format(next(self._numbers))
         subprocess.run(["ip", "address", "add", f"{self.address}/32", "dev", "lo"], check=True)
         self.agent = self._make_agent(build, config)
@@ -97,6 +101,7 @@ class ClusterNode:
         return node and {c["type"]: c["status"] for c in node["status"].get("conditions", [])}.get("Ready") == "True"
 
     def kill(self):
+        self.killed = True
         self.agent.kill()
 
     def terminate(self):
@@ -167,7 +172,7 @@ class ClusterNode:
     def reboot(self, while_down=lambda: None):
         """As after a power cut: no process, mount, network or file below /run is left, and containerd, started again,
         knows containers that ended. The agent is down; start it."""
-        self.agent.kill()
+        self.kill()
         self.runtime.kill()
         resisted = containerd.cut_power(self.runtime.directory) + self.agent.unmount()
         if resisted:
@@ -205,12 +210,32 @@ class ClusterNode:
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             left = self.runtime.leftovers()
+            settled = not left
+            if settled:
+                left = [f"process {pid} ({containerd.command_of(pid)}) stayed" for pid in self._processes()]
             if not left:
-                left = [f"process {pid} ({containerd.command_of(pid)}) stayed"
-                        for pid in containerd.processes_of(self.runtime.directory) if pid != self.runtime.pid]
-            if not left or time.monotonic() > deadline:
-                return left
+                return []
+            if time.monotonic() > deadline:
+                return self._end_forgotten() if settled and self.killed else left
             time.sleep(0.1)
+
+    def _processes(self):
+        """What the containerd has started and not ended."""
+        return [pid for pid in containerd.processes_of(self.runtime.directory) if pid != self.runtime.pid]
+
+    def _end_forgotten(self):
+        """When the agent is killed, containerd breaks off the start that it was asked for, and now and then (2.4.2, once
+        in some 60 kills) forgets that shim: no call reaches it any more, so it is not the agent's to end. Called when
+        CRI knows no container any more; answers what resisted."""
+        forgotten = {pid for shim in self._processes() for pid in [shim, *containerd.descendants(shim)]}
+        bundles = [bundle for pid in forgotten for bundle in containerd.bundles_of(pid)]
+        for pid in forgotten:
+            print(f"{self.name}: its containerd forgot process {pid} ({containerd.command_of(pid)})")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        containerd.wait_for_end(forgotten, SETTLE_SECONDS)
+        return ([f"process {pid} did not end" for pid in forgotten if containerd.alive(pid)] +
+                [line for bundle in bundles for line in bundle.remove_traces()])
 
 
 def grant_access(cluster, manifests):

@@ -37,6 +37,7 @@ STOP_SECONDS = 30
 TASK_ATTEMPTS = 5
 CTR_SECONDS = 60
 NAMESPACE = "k8s.io"  # containerd's namespace for everything that CRI makes
+REMOVED = rb'Remove\w+ \\"([0-9a-f]{64})\\" returns successfully'  # in the log of either kind
 SHIM_SOCKETS = pathlib.Path("/run/containerd/s")
 
 
@@ -98,6 +99,7 @@ class Containerd:
         self.kind = kind
         self._process = None
         self._details = {}  # container ID → what never changes about it
+        self._removed, self._log_read = set(), 0
 
     # Start and stop
 
@@ -208,10 +210,13 @@ class Containerd:
         return result.stdout
 
     def containers(self, pod=None):
-        """All sandboxes and containers, of the pods whose name begins with `pod` if given."""
+        """All sandboxes and containers that CRI knows, of the pods whose name begins with `pod` if given."""
         tasks = self._tasks()
         found = []
+        removed = self._removed_by_cri()
         for identity in self.ctr("containers", "ls", "--quiet").split():
+            if identity in removed:
+                continue
             details = self._container_details(identity)
             if not details or (pod is not None and not details["pod"].startswith(pod)):
                 continue
@@ -237,6 +242,16 @@ class Containerd:
             if state not in "ZX" and not program.startswith("runc"):
                 found |= set(re.findall(r"[0-9a-f]{64}", cgroups))
         return found
+
+    def _removed_by_cri(self):
+        """IDs that CRI said it has removed. Of a start that is cut off with its client, containerd 2 may keep a record, and
+        even processes, that CRI does not know any more (containerd's issue 11037)."""
+        with open(self.log, "rb") as log:
+            log.seek(self._log_read)
+            lines = log.read().rpartition(b"\n")[0]
+        self._log_read += len(lines)
+        self._removed |= {name.decode() for name in re.findall(REMOVED, lines)}
+        return self._removed
 
     def _tasks(self):
         """{identity: (pid, status)}. A shim that has not answered containerd within two seconds is UNKNOWN in a list: on
