@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "agent/decide/placement.h"
 #include "agent/decide/pod_object.h"
 #include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
@@ -133,9 +135,23 @@ void CheckHostPorts(const corev1::Pod& pod, const std::vector<const corev1::Pod*
   }
 }
 
+// The pod's own node selector and affinity: an admission plugin may have added to those of the template that the node
+// was chosen by (PL-13), and where others bind pods it may be a mistake. Taints are the business of whoever placed it.
+std::string WhyNotThisNode(const corev1::Pod& pod, const corev1::Node& node) {
+  if (pod.spec().nodeselector().empty() && !pod.spec().affinity().has_nodeaffinity()) return {};
+  corev1::PodSpec selecting;
+  *selecting.mutable_nodeselector() = pod.spec().nodeselector();
+  *selecting.mutable_affinity()->mutable_nodeaffinity() = pod.spec().affinity().nodeaffinity();
+  selecting.add_tolerations()->set_operator_("Exists");
+  return Place(selecting, node).reason;
+}
+
 }  // namespace
 
 Admission Admit(const corev1::Pod& pod, const corev1::Node& node, const std::vector<const corev1::Pod*>& others) {
+  if (std::string reason = WhyNotThisNode(pod, node); !reason.empty()) {
+    return {.reason = kNodeAffinityReason, .message = std::move(reason)};
+  }
   std::vector<const corev1::Pod*> rivals;
   ResourceList used;
   for (const corev1::Pod* other : others) {

@@ -1,4 +1,5 @@
-// Is there room for this pod on the node now? Resources and host ports, which a scheduler and a kubelet would check.
+// Is there room for this pod on the node now? Its node selector and affinity, resources and host ports, which a
+// scheduler and a kubelet would check.
 // Asked only before a pod starts: a running pod is never judged again (adoption skips admission).
 #pragma once
 
@@ -10,9 +11,12 @@
 
 namespace daemonsetd::decide {
 
+// The pod asks for another node: no room would help.
+inline constexpr char kNodeAffinityReason[] = "NodeAffinity";
+
 struct Admission {
   bool admitted = false;
-  std::string reason;   // Kubernetes' word: "OutOfcpu", "OutOfmemory", "OutOfpods", "NodePorts", ...
+  std::string reason;   // Kubernetes' word: kNodeAffinityReason, "OutOfcpu", "OutOfmemory", "OutOfpods", "NodePorts", ...
   std::string message;  // "needs cpu 500m, free 200m of 2", "host port 9100/TCP is taken by kube-system/other"
 };
 

@@ -38,6 +38,25 @@ TEST(Admit, TakesAPodThatFits) {
   EXPECT_EQ(admission.message, "");
 }
 
+// PL-13
+TEST(Admit, AsksForTheNodeThatThePodAsksFor) {
+  const std::string node =
+      "metadata: {name: node-a, labels: {disk: hdd}}\nspec: {taints: [{key: k, effect: NoExecute}]}\n";
+  EXPECT_TRUE(AdmitTo(node, PodWith("{nodeSelector: {disk: hdd}}")).admitted) << "taints are another's business";
+  const Admission other = AdmitTo(node, PodWith("{nodeSelector: {disk: ssd}, containers: [{name: c}]}"));
+  EXPECT_FALSE(other.admitted);
+  EXPECT_EQ(other.reason, "NodeAffinity");
+  EXPECT_EQ(other.message, "nodeSelector disk=ssd: the node has disk=hdd");
+  const auto pinned = [](const std::string& name) {
+    return PodWith(
+        "{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: "
+        "[{matchFields: [{key: metadata.name, operator: In, values: [" +
+        name + "]}]}]}}}}");
+  };
+  EXPECT_TRUE(AdmitTo(node, pinned("node-a")).admitted);
+  EXPECT_FALSE(AdmitTo(node, pinned("node-b")).admitted);
+}
+
 // PL-15
 TEST(Admit, SaysWhatIsNeededAndWhatIsFree) {
   const Admission admission = AdmitTo(kNode, Requesting("{cpu: 500m}"), {Requesting("{cpu: 1800m}", "b")});

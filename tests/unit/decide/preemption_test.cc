@@ -78,6 +78,16 @@ TEST_F(MakeRoomTest, EqualAndHigherPrioritiesAreNeverVictims) {
   EXPECT_EQ(room.message, "needs cpu 1, free 0 of 4; no pod of lower priority makes room");
 }
 
+TEST_F(MakeRoomTest, NobodyDiesForAPodThatAsksForAnotherNode) {
+  Add("low", 1, "4");
+  corev1::Pod pod = Make("p", 100, "1");
+  (*pod.mutable_spec()->mutable_nodeselector())["disk"] = "ssd";
+  const Preemption room = Room(pod);
+  EXPECT_EQ(room.answer, Answer::kHopeless);
+  EXPECT_THAT(room.victims, IsEmpty());
+  EXPECT_EQ(room.message, "nodeSelector disk=ssd: the node has no label disk");
+}
+
 TEST_F(MakeRoomTest, NobodyDiesInVain) {
   Add("low", 1, "1");
   Add("equal", 100, "3");
