@@ -70,6 +70,7 @@ class Client {
   template <class T>
   Task<Result<T>> Create(T object, CallOptions options = {}) {
     const NamespacedName name = NameOf(object.metadata());
+    object.mutable_metadata()->clear_resourceversion();  // of the object that it replaces; the server refuses it
     DAEMONSETD_CO_RETURN_IF_ERROR(co_await CreateObject(ResourceOf<T>::kValue, name, options, &object));
     co_return object;
   }

@@ -65,6 +65,14 @@ TEST_F(ClientTest, CreateTakesTheAnswerOver) {
   EXPECT_EQ(Sent().metadata().name(), "a");
 }
 
+TEST_F(ClientTest, CreateLeavesOutTheVersionOfTheObjectThatItReplaces) {
+  corev1::Pod lost = MakePod("a");
+  lost.mutable_metadata()->set_resourceversion("5");
+  AnswerWith(MakePod("a"));
+  ASSERT_TRUE(loop.Run(client.Create(lost)));
+  EXPECT_EQ(Sent().metadata().resourceversion(), "");
+}
+
 TEST_F(ClientTest, AnErrorNamesTheCallTheObjectAndTheReason) {
   server.FailNext(testing::StatusResponse(409, "AlreadyExists", "pods \"a\" already exists"));
   const Result<corev1::Pod> pod = loop.Run(client.Create(MakePod("a")));
