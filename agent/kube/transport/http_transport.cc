@@ -112,6 +112,8 @@ struct KubeconfigTransport::Impl {
   Task<Result<T>> InTime(MonoTime deadline, std::shared_ptr<Progress> progress, Task<Result<T>> task) {
     std::optional<Result<T>> answer = co_await async::WithinDeadline(&timeline, deadline, std::move(task));
     if (answer) co_return std::move(*answer);
+    // What made this one fall silent may have done so to those that wait, and each would cost a request its time.
+    idle->Clear();
     co_return Error(ErrorKind::kTimeout, fmt::format("{}: no answer in time ({})", progress->server, progress->phase));
   }
 

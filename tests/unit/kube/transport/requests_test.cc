@@ -279,6 +279,26 @@ TEST_F(KeptConnections, ThatBreakAfterTheAnswerBeganAreNotReplaced) {
   ExpectNoConnection();
 }
 
+TEST_F(KeptConnections, AreNotTrustedWhenOneHasFallenSilent) {
+  Serve([](const ApiServer::Request& request) {
+    return ApiServer::Reply{.bytes = request.connection < 2 ? "" : Answer(200)};
+  });
+  const auto first = loop_.Start(transport().Send(Request("GET"), In(Seconds(10))));
+  const auto second = loop_.Start(transport().Send(Request("GET"), In(Seconds(10))));
+  WaitUntil([&] { return server_->requests().size() == 2; });
+  for (const int connection : {0, 1}) server_->Push(connection, Answer(200));
+  WaitUntil([&] { return first->done() && second->done(); });
+  ASSERT_EQ(transport().counters().idle, 2U);
+  const auto unanswered = loop_.Start(transport().Send(Request("GET"), In(Seconds(10))));
+  WaitUntil([&] { return server_->requests().size() == 3; });
+  loop_.Advance(Seconds(10));
+  ASSERT_TRUE(unanswered->done());
+  EXPECT_THAT(*unanswered->value, FailsWith(ErrorKind::kTimeout, "no answer in time"));
+  EXPECT_EQ(transport().counters().idle, 0U);
+  ASSERT_TRUE(Get()) << "on a new connection, not after another wait on an old one";
+  EXPECT_EQ(server_->connections(), 3);
+}
+
 TEST_F(Load, IsSpreadOverFourConnections) {
   ServeAnswer("");
   std::vector<std::shared_ptr<testing::Started<Result<HttpResponse>>>> sent;
