@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <system_error>
@@ -93,14 +94,18 @@ Result<std::string> ReadSmallFile(const std::string& path, std::size_t limit) {
 Status WriteFileAtomically(const std::string& path, std::string_view content, mode_t mode) {
   if (const Result<std::string> present = ReadSmallFile(path, content.size()); present && *present == content)
     return Ok();
-  const std::string temporary = path + ".new";
-  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) return SystemError("remove " + temporary, errno);
-  const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+  // A name of its own: containers of a pod that start side by side write the same file.
+  std::string temporary = path + ".new.XXXXXX";
+  const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!file) return SystemError("create " + temporary, errno);
-  if (::fchmod(file.get(), mode) != 0) return SystemError("chmod " + temporary, errno);
-  DAEMONSETD_RETURN_IF_ERROR(WriteAll(file.get(), content, temporary));
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return SystemError("rename " + temporary + " to " + path, errno);
-  return Ok();
+  Status status = Ok();
+  if (::fchmod(file.get(), mode) != 0) status = SystemError("chmod " + temporary, errno);
+  if (status) status = WriteAll(file.get(), content, temporary);
+  if (status && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    status = SystemError("rename " + temporary + " to " + path, errno);
+  }
+  if (!status) ::unlink(temporary.c_str());
+  return status;
 }
 
 std::string_view FileTypeName(mode_t mode) {

@@ -32,6 +32,7 @@ std::optional<std::string> ReadLink(const std::string& path);
 Result<std::vector<std::string>> ListDirectory(const std::string& path);
 
 // Writes beside the target and renames, so that nobody ever reads half a file. Does nothing when the content is there.
+// Several may do so at once. A crash may leave a file PATH.new.*, which goes with its directory.
 Status WriteFileAtomically(const std::string& path, std::string_view content, mode_t mode);
 
 // What a path is, in words for errors: "a directory", "a regular file", "a socket".

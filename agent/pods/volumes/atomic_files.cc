@@ -105,6 +105,30 @@ std::vector<FileStep> WriteSteps(const std::string& directory, const WantedFiles
   return steps;
 }
 
+// The first parts of the mount points that are directories here. Where a file of that name came first, what is mounted
+// covers it.
+std::set<std::string> MountPointsBeside(const std::set<std::string>& links, const std::string& volume,
+                                        const WantedFiles& wanted, std::vector<FileStep>& steps) {
+  std::set<std::string> beside;
+  for (const std::string& path : wanted.mount_points) {
+    const std::string first(FirstPart(path));
+    struct stat status{};
+    const bool is_there = ::lstat((volume + "/" + first).c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+    if (links.contains(first) && !is_there) continue;
+    beside.insert(first);
+    for (std::size_t end = 0; end != std::string::npos;) {
+      end = path.find('/', end + 1);
+      const std::string directory = volume + "/" + path.substr(0, end);
+      if (::lstat(directory.c_str(), &status) == 0) {
+        if (S_ISDIR(status.st_mode)) continue;
+        steps.push_back({.kind = FileStep::Kind::kRemove, .path = directory});
+      }
+      steps.push_back({.kind = FileStep::Kind::kMakeDirectory, .path = directory, .group = wanted.group});
+    }
+  }
+  return beside;
+}
+
 Status MakeDirectory(const FileStep& step) {
   if (::mkdir(step.path.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
     return SystemError("mkdir " + step.path, errno);
@@ -187,6 +211,7 @@ Result<std::vector<FileStep>> PlanFiles(const std::string& volume, const WantedF
   const bool same = is_current && HoldsExactly(volume + "/" + current, wanted);
 
   std::vector<FileStep> steps;
+  const std::set<std::string> mount_points = MountPointsBeside(links, volume, wanted, steps);
   const auto remove = [&](const std::string& name) {
     steps.push_back({.kind = Kind::kRemove, .path = volume + "/" + name});
   };
@@ -200,10 +225,11 @@ Result<std::vector<FileStep>> PlanFiles(const std::string& volume, const WantedF
   }
   // What the new version lacks goes before the swap: a link to nothing is never seen.
   for (const std::string& name : present) {
-    if (!name.starts_with(kReserved) && !links.contains(name)) remove(name);
+    if (!name.starts_with(kReserved) && !links.contains(name) && !mount_points.contains(name)) remove(name);
   }
   if (!same) steps.push_back({.kind = Kind::kLink, .path = data, .target = fresh});
   for (const std::string& name : links) {
+    if (mount_points.contains(name)) continue;
     const std::string path = volume + "/" + name;
     const std::string target = std::string(kData) + "/" + name;
     const std::optional<std::string> link = ReadLink(path);

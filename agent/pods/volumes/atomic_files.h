@@ -13,6 +13,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,9 @@ struct WantedFile {
 struct WantedFiles {
   std::map<std::string, WantedFile> files;  // by path below the volume
   std::optional<gid_t> group;               // the pod's fsGroup: owns everything and may read it
+  // Directories below the volume where containers mount something else, which cannot be made once this is mounted
+  // read-only. They stay: to remove one would unmount what is there.
+  std::set<std::string> mount_points = {};
 };
 
 // kInvalid unless `path` stays below the volume and clear of the names that begin with "..".

@@ -1,6 +1,7 @@
 #include "agent/pods/volumes/projected_files.h"
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -238,12 +239,34 @@ std::optional<std::int64_t> UserOfAllContainers(const corev1::PodSpec& spec) {
   return user;
 }
 
+std::set<std::string> MountPointsIn(const corev1::PodSpec& spec, const std::string& volume) {
+  const auto normal = [](const corev1::VolumeMount& mount) {
+    return std::filesystem::path(mount.mountpath() + "/").lexically_normal().string();
+  };
+  std::set<std::string> points;
+  for (const auto* containers : {&spec.initcontainers(), &spec.containers()}) {
+    for (const corev1::Container& container : *containers) {
+      for (const corev1::VolumeMount& outer : container.volumemounts()) {
+        if (outer.name() != volume || !outer.subpath().empty() || !outer.subpathexpr().empty()) continue;
+        for (const corev1::VolumeMount& inner : container.volumemounts()) {
+          const std::string place = normal(inner);
+          if (!place.starts_with(normal(outer)) || place == normal(outer)) continue;
+          const std::string below = place.substr(normal(outer).size());
+          if (const std::string path = below.substr(0, below.size() - 1); CheckFilePath(path)) points.insert(path);
+        }
+      }
+    }
+  }
+  return points;
+}
+
 Result<WantedFiles> FilesOf(const corev1::Pod& pod, const corev1::Volume& volume, const NamedObjects& objects,
                             const TokenValues& tokens, const PodFacts& facts) {
   WantedFiles files;
   if (pod.spec().securitycontext().has_fsgroup()) {
     files.group = static_cast<gid_t>(pod.spec().securitycontext().fsgroup());
   }
+  files.mount_points = MountPointsIn(pod.spec(), volume.name());
   DAEMONSETD_RETURN_IF_ERROR(AddFiles(pod, volume.volumesource(), objects, tokens, facts, files));
   DAEMONSETD_RETURN_IF_ERROR(Check(files));
   return files;

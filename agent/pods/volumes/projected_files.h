@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "agent/base/result.h"
@@ -20,6 +21,9 @@ using TokenValues = std::map<int, std::string>;
 // object or key does not exist; kRetry, kTimeout: nobody can say; kUnsupported: a source that this agent cannot fill.
 Result<WantedFiles> FilesOf(const corev1::Pod& pod, const corev1::Volume& volume, const NamedObjects& objects,
                             const TokenValues& tokens, const PodFacts& facts);
+
+// Where containers mount other volumes inside this one, as paths below it (pkg/volume/util/nested_volumes.go).
+std::set<std::string> MountPointsIn(const corev1::PodSpec& spec, const std::string& volume);
 
 // The user that all containers of the pod run as, if there is one: it owns the pod's token files.
 std::optional<std::int64_t> UserOfAllContainers(const corev1::PodSpec& spec);

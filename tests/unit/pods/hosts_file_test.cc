@@ -3,6 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <filesystem>
+#include <thread>
+#include <vector>
+
+#include "agent/pods/files.h"
 #include "tests/unit/pods/temporary_tree.h"
 
 namespace daemonsetd::pods {
@@ -52,10 +58,24 @@ TEST_F(HostsFile, CopiesTheNodesOnTheHostNetwork) {
 
 TEST_F(HostsFile, IsReplacedInOneStepAndSurvivesALeftOver) {
   Write(Path("etc-hosts"), "old");
-  Write(Path("etc-hosts.new"), "half wri");
+  Write(Path("etc-hosts.new.a1b2c3"), "half wri");
   ASSERT_TRUE(WriteHostsFile({}, Path("etc-hosts"), {"10.0.0.5"}, "agent", ""));
   EXPECT_THAT(Read(Path("etc-hosts")), HasSubstr("10.0.0.5\tagent\n"));
-  EXPECT_FALSE(Exists(Path("etc-hosts.new")));
+}
+
+TEST_F(HostsFile, IsWrittenByAllContainersOfAPodAtOnce) {
+  const std::string path = Path("pod/etc-hosts");
+  std::filesystem::create_directories(Path("pod"));
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (const char* ip : {"10.0.0.5", "10.0.0.6", "10.0.0.7"}) {
+    threads.emplace_back([&, ip] {
+      for (int i = 0; i < 300; ++i) failed += WriteHostsFile({}, path, {ip}, "agent", "") ? 0 : 1;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(ListDirectory(Path("pod"))->size(), 1u) << "nothing is left beside it";
 }
 
 }  // namespace

@@ -89,6 +89,25 @@ TEST_F(ProjectedFiles, BelongToThePodsGroup) {
   EXPECT_EQ(Make(R"(secret { secretName: "db" })")->group, 2000u);
 }
 
+TEST_F(ProjectedFiles, ComeWithThePlacesWhereContainersMountSomethingElse) {
+  corev1::Container& container = *pod_.mutable_spec()->mutable_containers(0);
+  const auto mount = [&](const char* volume, const char* path, const char* sub_path = "") {
+    corev1::VolumeMount& added = *container.add_volumemounts();
+    added.set_name(volume);
+    added.set_mountpath(path);
+    added.set_subpath(sub_path);
+  };
+  mount("w", "/etc/x/peers/./list");
+  mount("v", "/etc/x/");
+  mount("w", "/etc/x");
+  mount("w", "/etc/xy");
+  mount("w", "/etc/x/../y");
+  mount("w", "/etc/x/..data");
+  mount("v", "/opt", "only/this");
+  mount("w", "/opt/z");
+  EXPECT_THAT(Make(R"(secret { secretName: "db" })")->mount_points, ElementsAre("peers/list"));
+}
+
 TEST_F(ProjectedFiles, NameTheObjectAndTheKeyThatAreMissing) {
   EXPECT_EQ(ErrorOf(R"(configMap { localObjectReference { name: "missing" } })"), "configmap \"missing\" not found");
   EXPECT_EQ(ErrorOf(R"(secret { secretName: "missing" })"), "secret \"missing\" not found");
