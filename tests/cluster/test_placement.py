@@ -1,6 +1,7 @@
 """Where pods go when labels and taints of nodes change, by kubectl."""
 
 from space import container_ids, uid_of
+from without_server import ready_locally
 from workloads import workload
 
 TOLERATION = {"key": "dedicated", "operator": "Exists"}
@@ -102,3 +103,24 @@ def test_without_a_controller_manager_labels_and_taints_count_too(lone_cluster, 
     label(lone_cluster, node, "disk-")
     lone_space.running("plain", [node])
     lone_space.gone("selected")
+
+
+def test_a_label_that_went_while_the_agent_was_down_counts_when_the_server_says_so(lone_cluster, lone_space, make_node):
+    # PL-07: an agent that starts judges nothing that runs; PL-06: then the pod goes, once, and the Event says why.
+    node = make_node(lone_cluster, "node-q", apiServerStartWait="1s")
+    label(lone_cluster, node, "disk=ssd")
+    lone_space.apply(workload("selected", nodeSelector={"disk": "ssd"}))
+    name = lone_space.running("selected", [node])[node.name]["metadata"]["name"]
+    running = node.running()
+    node.kill()
+    label(lone_cluster, node, "disk-")
+    lone_cluster.kill_apiserver()
+    node.start(wait=False)
+    ready_locally(node, "selected")
+    assert node.running() == running
+    lone_cluster.start_apiserver()
+    lone_space.gone("selected")
+    told = lone_space.wait_for(lambda: [event for event in lone_space.events("DaemonSet", "selected")
+                                        if event["reason"] == "SuccessfulDelete"], "the Event")
+    assert [event["message"] for event in told] == [
+        f"Deleted pod: {name} (nodeSelector disk=ssd: the node has no label disk)"]
