@@ -168,7 +168,7 @@ def test_two_control_planes_do_not_meet(cluster, lone_cluster):
     other.client().create(CONFIG_MAPS, config_map("default", "elsewhere"))
     assert cluster.get(f"{CONFIG_MAPS}/elsewhere", absent=None) is None
     with pytest.raises(OSError, match="certificate verify failed"):
-        cluster_module.ApiClient(other.port, cluster.pki.ca, *cluster.pki.client_files("admin")).get("/version")
+        cluster_module.ApiClient(other.port, cluster.pki.ca, *cluster.pki.files("admin")).get("/version")
 
 
 def test_nothing_stays_after_the_end(make_cluster):

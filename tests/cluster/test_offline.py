@@ -10,6 +10,7 @@ import pytest
 from manifests import container
 from objects import config_map
 from space import container_ids, is_ready, restarts, uid_of
+from without_server import pods_here, ready_locally
 from workloads import secret, workload
 
 ROUNDS = int(os.environ.get("DAEMONSETD_OFFLINE_ROUNDS", "3"))
@@ -20,10 +21,6 @@ QUICK = {"apiServerStartWait": "1s", "crashLoopBackOff": {"initial": "500ms"}}
 def node(request, lone_cluster, lone_space, make_node):
     # After lone_space, so that the namespace is emptied while the node is there.
     return make_node(lone_cluster, "node-o", request.param, **QUICK)
-
-
-def ready_locally(node, name):
-    return node.agent.wait_for(lambda: node.agent.pods_ready(name), f"{name} runs by its agent's word", 90)[0]
 
 
 def reconnected(space, node, *names):
@@ -46,8 +43,7 @@ def test_pods_run_on_and_restart_while_the_server_is_down(lone_cluster, lone_spa
 
     node.kill()
     node.start(wait=False)
-    ready_locally(node, "calm")
-    ready_locally(node, "crashing")
+    ready_locally(node, "calm", "crashing")
     assert node.running() == running, "a restart of the agent touches nothing"
 
     after = reconnected(lone_space, node, "calm", "crashing")
@@ -72,9 +68,8 @@ def test_after_a_reboot_without_the_server_the_right_pods_run(lone_cluster, lone
     lone_space.gone("gone")
     node.reboot(while_down=lone_cluster.kill_apiserver)
     node.start(wait=False)
-    for name in names:
-        ready_locally(node, name)
-    assert {c.pod.rsplit("-", 1)[0] for c in node.containers()} == set(names)
+    ready_locally(node, *names)
+    assert pods_here(node) == set(names)
     assert node.read(before["reads"], "/data/colour") == "blue"
     assert node.environment(before["reads"])["P"] == "hush"
 

@@ -225,7 +225,7 @@ class Cluster:
     def client(self, kubeconfig=None):
         """Requests to the API server as they are, as administrator or as who `kubeconfig` says."""
         name = pathlib.Path(kubeconfig or self.admin_kubeconfig).stem
-        return ApiClient(self.port, self.pki.ca, *self.pki.client_files(name))
+        return ApiClient(self.port, self.pki.ca, *self.pki.files(name))
 
     def get(self, path, **options):
         """The object or list at `path`, decoded from JSON. With absent=VALUE, that value instead of an error at 404."""
@@ -402,19 +402,24 @@ class Pki:
         self.directory.chmod(0o700)
         self._certificate("ca", "/CN=daemonsetd-test-ca", "basicConstraints=critical,CA:TRUE",
                           "keyUsage=critical,keyCertSign,cRLSign", signed=False)
-        self._certificate("server", "/CN=kube-apiserver", "basicConstraints=critical,CA:FALSE",
-                          "extendedKeyUsage=serverAuth",
-                          "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kubernetes.default.svc,IP:10.96.0.1")
+        self.server_for("server", "IP:127.0.0.1", "DNS:localhost", "DNS:kubernetes.default.svc", "IP:10.96.0.1")
         self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.accounts_key)
         self._openssl("ec", "-in", self.accounts_key, "-pubout", "-out", self.accounts_public)
+
+    def server_for(self, name, *alternative_names):
+        """(certificate, key) files of a server, which is known by those names alone: "DNS:localhost"."""
+        self._certificate(name, "/CN=kube-apiserver", "basicConstraints=critical,CA:FALSE",
+                          "extendedKeyUsage=serverAuth", f"subjectAltName={','.join(alternative_names)}")
+        return self.files(name)
 
     def client(self, name, user, groups):
         """(certificate, key) files of a client."""
         subject = "".join(f"/O={escaped(group)}" for group in groups) + f"/CN={escaped(user)}"
         self._certificate(name, subject, "basicConstraints=critical,CA:FALSE", "extendedKeyUsage=clientAuth")
-        return self.client_files(name)
+        return self.files(name)
 
-    def client_files(self, name):
+    def files(self, name):
+        """(certificate, key) that were made under this name."""
         return self.directory / f"{name}.crt", self.directory / f"{name}.key"
 
     def _certificate(self, name, subject, *extensions, signed=True):
