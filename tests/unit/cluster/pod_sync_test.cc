@@ -1,215 +1,19 @@
-// The merge carried out, on a pod engine whose runtime behaves and an API server that has DaemonSets and Pods.
-#include "agent/cluster/pod_sync.h"
-
+// The merge carried out: objects first, then containers; adoption, deletion, and what happens without the server.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <map>
-#include <memory>
-#include <string>
 
 #include "agent/decide/daemon_pod.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/pod_status.h"
-#include "agent/kube/codec.h"
-#include "tests/support/fake_http_transport.h"
-#include "tests/unit/pods/pod_engine.h"
+#include "tests/unit/cluster/pod_sync_fixture.h"
 
 namespace daemonsetd::cluster {
 namespace {
 
-using std::chrono::minutes;
-using std::chrono::seconds;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
-
-constexpr char kNode[] = "node-a";
-constexpr char kPods[] = "/api/v1/namespaces/default/pods";
-
-// Watches of both resources are the fake's; the writes to Pods behave as an API server's.
-class Api final : public kube::HttpTransport {
- public:
-  explicit Api(testing::TestLoop& loop)
-      : pods(loop.executor(), loop.timeline(), kube::kPods),
-        sets(loop.executor(), loop.timeline(), kube::kDaemonSets) {}
-
-  Task<Result<kube::HttpResponse>> Send(kube::HttpRequest request, MonoTime deadline) override {
-    if (down) co_return Error(ErrorKind::kRetry, "connection refused");
-    const std::string path = testing::PathOf(request);
-    if (!path.starts_with(kPods) && request.method == "GET") co_return co_await Watched(path).Send(request, deadline);
-    const bool subresource = path.ends_with("/status");
-    std::string name = path.substr(std::min(path.size(), std::string(kPods).size()));
-    if (subresource) name = name.substr(0, name.size() - std::string("/status").size());
-    if (!name.empty()) name = name.substr(1);
-    calls.push_back(request.method + (subresource ? " status" : ""));
-    if (request.method == "POST") co_return Post(request);
-    const auto found = stored.find(name);
-    if (found == stored.end()) co_return Missing();
-    if (request.method == "PUT") co_return PutStatus(found->second, request);
-    if (request.method == "DELETE") co_return Delete(found->second, request);
-    co_return testing::ObjectResponse(kube::kPods, found->second);
-  }
-  Task<Result<kube::HttpStreamStart>> Open(kube::HttpRequest request, MonoTime deadline) override {
-    if (down) co_return Error(ErrorKind::kRetry, "connection refused");
-    const std::string path = testing::PathOf(request);
-    co_return co_await Watched(path).Open(request, deadline);
-  }
-
-  // As a write of somebody: a new object without a UID gets one.
-  void Store(corev1::Pod pod) {
-    if (pod.metadata().uid().empty()) pod.mutable_metadata()->set_uid("pod-" + std::to_string(++made_));
-    pods.Put(pod);
-    pod.mutable_metadata()->set_resourceversion(pods.version());
-    std::string name = pod.metadata().name();
-    stored[std::move(name)] = std::move(pod);
-  }
-  void Remove(const std::string& name) {
-    stored.erase(name);
-    pods.Remove({"default", name});
-  }
-  int Count(const std::string& call) const { return static_cast<int>(std::count(calls.begin(), calls.end(), call)); }
-
-  testing::FakeHttpTransport pods, sets;
-  std::map<std::string, corev1::Pod> stored;
-  std::vector<std::string> calls;
-  bool down = false;
-  bool loses_answers = false;  // what is asked happens, and nobody hears of it
-
- private:
-  int made_ = 0;
-
-  testing::FakeHttpTransport& Watched(const std::string& path) {
-    return path.find("daemonsets") != std::string::npos ? sets : pods;
-  }
-  static kube::HttpResponse Missing() { return testing::StatusResponse(404, "NotFound", "pods not found"); }
-  Result<kube::HttpResponse> Answer(kube::HttpResponse response) const {
-    if (loses_answers) return Error(ErrorKind::kTimeout, "no answer came");
-    return response;
-  }
-
-  Result<kube::HttpResponse> Post(const kube::HttpRequest& request) {
-    corev1::Pod pod;
-    if (!kube::DecodeObject(request.body, "v1", "Pod", pod))
-      return testing::StatusResponse(400, "BadRequest", "broken");
-    if (stored.contains(pod.metadata().name())) {
-      return Answer(testing::StatusResponse(409, "AlreadyExists", "pods \"a\" already exists"));
-    }
-    pod.mutable_metadata()->clear_uid();
-    Store(pod);
-    return Answer(testing::ObjectResponse(kube::kPods, stored.at(pod.metadata().name())));
-  }
-  Result<kube::HttpResponse> PutStatus(corev1::Pod& known, const kube::HttpRequest& request) {
-    corev1::Pod pod;
-    if (!kube::DecodeObject(request.body, "v1", "Pod", pod))
-      return testing::StatusResponse(400, "BadRequest", "broken");
-    if (pod.metadata().resourceversion() != known.metadata().resourceversion()) {
-      return testing::StatusResponse(409, "Conflict", "the object has been modified");
-    }
-    corev1::Pod changed = known;
-    *changed.mutable_status() = pod.status();
-    Store(changed);
-    return Answer(testing::ObjectResponse(kube::kPods, stored.at(changed.metadata().name())));
-  }
-  Result<kube::HttpResponse> Delete(const corev1::Pod& known, const kube::HttpRequest& request) {
-    metav1::DeleteOptions options;
-    if (!kube::DecodeObject(request.body, "v1", "DeleteOptions", options)) {
-      return testing::StatusResponse(400, "BadRequest", "broken");
-    }
-    if (options.preconditions().uid() != known.metadata().uid()) {
-      return testing::StatusResponse(409, "Conflict", "the UID differs");
-    }
-    corev1::Pod pod = known;
-    if (options.has_graceperiodseconds() && options.graceperiodseconds() == 0) {
-      Remove(pod.metadata().name());
-    } else if (!pod.metadata().has_deletiontimestamp()) {
-      AskToEnd(pod);
-    }
-    return Answer(testing::ObjectResponse(kube::kPods, pod));
-  }
-
- public:
-  void AskToEnd(corev1::Pod pod) {
-    pod.mutable_metadata()->mutable_deletiontimestamp()->set_seconds(4'000'000'000);
-    pod.mutable_metadata()->set_deletiongraceperiodseconds(30);
-    Store(pod);
-  }
-};
-
-class PodSyncTest : public pods::PodEngineTest {
- protected:
-  // What is built anew when the agent starts.
-  struct Life {
-    Life(PodSyncTest& test)
-        : view(
-              test.loop.executor(), test.loop.timeline(), test.client, [] { return 0.5; }, test.store, test.cache,
-              {.node_name = kNode}, [this] { sync.Notify(); }),
-          sync(
-              test.engine->services, test.engine->workers, view, test.client,
-              [&test, this] {
-                return NodeState{.node = &test.engine->node, .uid = "node-uid", .claimed = view.reachable()};
-              },
-              {.node_name = kNode}, [] {}) {}
-    ServerView view;
-    PodSync sync;
-    std::shared_ptr<testing::Started<void>> view_run, sync_run;
-  };
-
-  PodSyncTest() {
-    SetAllocatable("4");
-    Begin();
-  }
-  ~PodSyncTest() override { End(); }
-
-  void SetAllocatable(const std::string& cpu) {
-    cpu_ = cpu;
-    auto& allocatable = *engine->node.mutable_status()->mutable_allocatable();
-    allocatable["cpu"].set_string(cpu);
-    allocatable["pods"].set_string("110");
-  }
-  void Begin() {
-    life = std::make_unique<Life>(*this);
-    life->sync.SetManifestsComplete(true);
-    engine->on_pods_changed = [this] { life->sync.Notify(); };
-    life->view_run = loop.Start(life->view.Run());
-    life->sync_run = loop.Start(life->sync.Run());
-    loop.Advance(seconds(2));
-  }
-  void End() {
-    loop.Cancel(life->sync_run);
-    loop.Cancel(life->view_run);
-    engine->on_pods_changed = nullptr;
-    loop.Run(engine->workers.Close());
-    life.reset();
-  }
-  void RestartAgent() {
-    End();
-    Restart();
-    SetAllocatable(cpu_);
-    Begin();
-  }
-
-  void Put(const appsv1::DaemonSet& set) {
-    api.sets.Put(set);
-    loop.Advance(seconds(5));
-  }
-  const corev1::Pod& OnlyPod() {
-    if (api.stored.size() != 1) throw std::logic_error("there is not exactly one Pod object");
-    return api.stored.begin()->second;
-  }
-
-  Api api{loop};
-  kube::RequestLimiter limiter{loop.executor(), loop.timeline(), kube::RequestLimits{}};
-  kube::Client client{api, limiter, loop.timeline()};
-  async::BlockingPool blocking{0};
-  store::Store store{loop.executor(), loop.timeline(), blocking,
-                     "/nonexistent"};  // nothing is written: it does not run
-  ObjectCache cache{store, true};
-  std::string cpu_;
-  std::unique_ptr<Life> life;
-};
 
 TEST_F(PodSyncTest, ADaemonSetGetsItsPodObjectFirstAndThenItsContainers) {
   Put(MakeDaemonSet("a").object);
@@ -337,9 +141,7 @@ TEST_F(PodSyncTest, AMoreImportantPodTakesTheRoomOfALessImportantOne) {
 TEST_F(PodSyncTest, WithoutTheServerARestartedAgentGoesOnAndAStoppedPodComesBack) {
   Put(MakeDaemonSet("a").object);
   const auto before = RunningContainers();
-  api.down = true;
-  api.pods.BreakStreams();
-  api.sets.BreakStreams();
+  LoseServer();
   RestartAgent();
   loop.Advance(seconds(30));
   EXPECT_EQ(RunningContainers(), before);
@@ -363,9 +165,8 @@ TEST_F(PodSyncTest, APodStartedWithoutTheServerIsWrittenAfterwardsAndNotTouched)
   Put(MakeDaemonSet("a").object);
   EXPECT_THAT(api.stored, IsEmpty());
   cache.Put(MakeDaemonSet("a").object, loop.timeline().Read().wall);
-  api.down = true;
-  api.pods.BreakStreams();
-  api.sets.BreakStreams();
+  LoseServer();
+  engine->node.mutable_spec()->clear_taints();
   RestartAgent();
   loop.Advance(seconds(30));
   const auto offline = RunningContainers();
@@ -388,7 +189,7 @@ TEST_F(PodSyncTest, ContainersThatOnlyTheRuntimeKnowsGetAnObjectAgain) {
   records.workloads.clear();
   cache.Remove<corev1::Pod>("default", name);
   Restart();
-  SetAllocatable(cpu_);
+  SetAllocatable("4");
   Begin();
   loop.Advance(minutes(1));
   EXPECT_EQ(OnlyPod().metadata().name(), name);
