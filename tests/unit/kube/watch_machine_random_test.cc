@@ -16,6 +16,8 @@ namespace daemonsetd::kube {
 namespace {
 
 using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
 using std::chrono::seconds;
 
 using Content = std::map<int, std::uint64_t>;  // object → resourceVersion
@@ -397,6 +399,51 @@ TEST(WatchMachineRandomTest, NoServerMakesItHurry) {
     }
     // Past the first few failures each wait is 15 s at least; after it come a page or two and a watch.
     EXPECT_LE(connections, 40 + (now - begin) / seconds(4));
+  }
+}
+
+// AW-05: a server that was away comes back without its history, and every node has to list.
+TEST(WatchMachineRandomTest, ManyNodesDoNotListAtOnce) {
+  constexpr int kNodes = 200;
+  const MonoTime down{hours(1)};
+  for (const Nanoseconds outage : {Nanoseconds(milliseconds(100)), Nanoseconds(seconds(10)), Nanoseconds(minutes(5))}) {
+    SCOPED_TRACE(FormatDuration(outage));
+    std::mt19937_64 random(1);
+    const auto fraction = [&random] { return std::uniform_real_distribution<double>(0, 1)(random); };
+    std::map<Nanoseconds, int> lists;  // in each second after the server is back
+    for (int node = 0; node < kNodes; ++node) {
+      WatchStep step = BeginWatch("watch pods", "", down - minutes(2));
+      MonoTime now = down - minutes(2);
+      const auto take = [&](const WatchInput& input) {
+        step = StepWatch(step.state, input, WatchRules{}, now, fraction());
+      };
+      take(TimeCame{});
+      take(WatchOpened{});
+      take(FrameCame{.type = FrameType::kBookmark, .resource_version = "10", .initial_events_end = true});
+      now = down;
+      take(StreamEnded{});
+      for (;;) {
+        now = std::get<WaitUntil>(step.then).when;
+        take(TimeCame{});
+        const auto* open = std::get_if<OpenWatch>(&step.then);
+        if (now < down + outage) {
+          const ApiError refused{.error = Error(ErrorKind::kRetry, "connection refused")};
+          take(open != nullptr ? WatchInput(WatchRefused{refused}) : WatchInput(PageRefused{refused}));
+          continue;
+        }
+        if (open == nullptr || open->options.send_initial_events) {
+          ++lists[std::chrono::floor<seconds>(now - down - outage)];
+          break;
+        }
+        take(WatchRefused{Refusal(410, ErrorKind::kGone)});
+      }
+    }
+    int all = 0;
+    for (const auto& [second, count] : lists) {
+      EXPECT_LE(count, kNodes / 3) << FormatDuration(second) << " after the server is back";
+      all += count;
+    }
+    EXPECT_EQ(all, kNodes);
   }
 }
 
