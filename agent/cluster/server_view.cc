@@ -197,6 +197,8 @@ void ServerView::PodChanged(const kube::NamespacedName& name) {
 // As with DaemonSets.
 void ServerView::PodsListed() {
   cached_pods_.clear();
+  // By its number an answer from before would be newer than all that the server says now.
+  if (pods_.change_source() == ReflectorCore::ChangeSource::kOlderList) answers_.clear();
   std::vector<kube::NamespacedName> gone;
   for (const auto& [name, uid] : uids_) {
     if (!pods_.Find(name) && !answers_.contains(name)) gone.push_back(name);
