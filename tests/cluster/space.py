@@ -9,7 +9,7 @@ from daemon import DaemonError
 from workloads import workload
 
 RUN_SECONDS = 120
-GONE_SECONDS = 60
+GONE_SECONDS = 120
 
 
 class Space:
