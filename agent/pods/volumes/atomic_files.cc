@@ -109,7 +109,7 @@ std::vector<FileStep> WriteSteps(const std::string& directory, const WantedFiles
 // covers it.
 std::set<std::string> MountPointsBeside(const std::set<std::string>& links, const std::string& volume,
                                         const WantedFiles& wanted, std::vector<FileStep>& steps) {
-  std::set<std::string> beside;
+  std::set<std::string> beside, made;
   for (const std::string& path : wanted.mount_points) {
     const std::string first(FirstPart(path));
     struct stat status{};
@@ -119,6 +119,7 @@ std::set<std::string> MountPointsBeside(const std::set<std::string>& links, cons
     for (std::size_t end = 0; end != std::string::npos;) {
       end = path.find('/', end + 1);
       const std::string directory = volume + "/" + path.substr(0, end);
+      if (!made.insert(directory).second) continue;
       if (::lstat(directory.c_str(), &status) == 0) {
         if (S_ISDIR(status.st_mode)) continue;
         steps.push_back({.kind = FileStep::Kind::kRemove, .path = directory});

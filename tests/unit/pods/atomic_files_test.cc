@@ -240,7 +240,7 @@ TEST_F(AtomicFiles, WhatAnotherWriterLeftGoes) {
 
 TEST_F(AtomicFiles, LeaveMountPointsOfOtherVolumesAlone) {
   WantedFiles wanted = Version("1", {"a", "b/c"});
-  wanted.mount_points = {"peers/list", "b/d"};
+  wanted.mount_points = {"peers/list", "b/d", "b/e"};
   Update(wanted);
   EXPECT_TRUE(fs::is_directory(fs::symlink_status(volume_ + "/peers/list")));
   EXPECT_TRUE(fs::is_symlink(volume_ + "/b")) << "a file of that name came first";
@@ -249,13 +249,14 @@ TEST_F(AtomicFiles, LeaveMountPointsOfOtherVolumesAlone) {
   ASSERT_EQ(::stat((volume_ + "/peers/list").c_str(), &before), 0);
 
   wanted = Version("2", {"a", "peers"});
-  wanted.mount_points = {"peers/list", "b/d"};
+  wanted.mount_points = {"peers/list", "b/d", "b/e"};
   Update(wanted);
   EXPECT_EQ(View(), (std::map<std::string, std::string>{{"a", "2"}}));
   struct stat after{};
   ASSERT_EQ(::stat((volume_ + "/peers/list").c_str(), &after), 0);
   EXPECT_EQ(after.st_ino, before.st_ino);
   EXPECT_TRUE(fs::is_directory(fs::symlink_status(volume_ + "/b/d"))) << "the file in its place is gone";
+  EXPECT_TRUE(fs::is_directory(fs::symlink_status(volume_ + "/b/e")));
   EXPECT_THAT(Plan(wanted), IsEmpty());
 }
 
