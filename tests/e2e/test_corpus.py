@@ -1,13 +1,13 @@
-"""DaemonSets of real projects on a real containerd, without an API server (corpus.py tells what each needs).
+"""DaemonSets of real projects on a real containerd, without an API server (tests/support/corpus.py tells what each
+needs).
 
 The manifests are not in the repository, so a fresh clone collects nothing here: a test of nothing would only look like
-one. Name their directory in DAEMONSETD_CORPUS. Every image is replaced by a busybox that sleeps; everything else stays
-as its project wrote it, with the node's paths below a scratch directory.
+one. Name their directory in DAEMONSETD_CORPUS. Every image is replaced by a busybox that sleeps and answers probes;
+everything else stays as its project wrote it, with the node's paths below a scratch directory.
 """
 
 import contextlib
 import json
-import subprocess
 
 import corpus
 import pytest
@@ -23,34 +23,21 @@ def of(outcome):
 
 
 @contextlib.contextmanager
-def host_directory(agent):
-    """A place for the node's paths that is a shared mount, as a node's root is: mountPropagation needs it."""
-    host = agent.directory / "host"
-    host.mkdir()
-    subprocess.run(["mount", "--bind", host, host], check=True)
-    subprocess.run(["mount", "--make-rshared", host], check=True)
-    try:
-        yield host
-        # What is mounted below must not be in use any more.
-        for manifest in agent.manifests.iterdir():
-            manifest.unlink()
-        agent.wait_for(lambda: not agent.pods(), "its pods to go with their manifest", RUN_SECONDS)
-    finally:
-        subprocess.run(["umount", "--lazy", host], check=True)
-
-
-@contextlib.contextmanager
 def deployed(make_daemon, case):
     """An agent on a node that has all that the DaemonSet asks a node for, and the DaemonSet applied."""
     spec = case.pod_spec
     agent = make_daemon(config={"nodeLabels": corpus.node_labels(spec), "nodeTaints": [],
                                 "nodeAllocatable": corpus.resources(spec)})
     agent.write_config()
-    with host_directory(agent) as host:
+    with corpus.host_directory(agent.directory / "host") as host:
         manifest = corpus.with_stand_in(case, images.BUSYBOX_IMAGE, SLEEP, host)
         agent.start()
         agent.apply("daemonset.yaml", manifest)
         yield agent, manifest["metadata"]["name"], manifest["metadata"].get("namespace", "default")
+        # What is mounted below `host` must not be in use any more.
+        for file in agent.manifests.iterdir():
+            file.unlink()
+        agent.wait_for(lambda: not agent.pods(), "its pods to go with their manifest", RUN_SECONDS)
 
 
 if CASES:
