@@ -115,7 +115,7 @@ class E2e:
 
     def run(self, cluster, only, report, log):
         """Runs the specs; answers the exit code."""
-        command = [self._program, f"--ginkgo.focus={FOCUS}.*{only}", "--ginkgo.v", "--ginkgo.no-color",
+        command = [self._program, f"--ginkgo.focus={FOCUS}.*(?:{only})", "--ginkgo.v", "--ginkgo.no-color",
                    f"--ginkgo.timeout={SPECS_TIMEOUT}", f"--ginkgo.junit-report={report}", "--provider=skeleton",
                    f"--kubeconfig={cluster.admin_kubeconfig}", f"--e2e-output-dir={cluster.directory}",
                    f"--kubectl-path={go_tools.built('kubernetes') / 'kubectl'}"]
@@ -194,5 +194,7 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("daemon_set_specs.py: cut off")
     except (containerd.HarnessError, go_tools.ToolError) as error:
         sys.exit(f"daemon_set_specs.py: {error}")
