@@ -27,14 +27,6 @@ constexpr std::size_t kFilesLimit = 4096;
 // A file's name may be anything, what tells of it is UTF-8.
 std::string ShownAs(const std::string& path) { return ValidUtf8(path); }
 
-Stamp StampOf(const struct stat& status) {
-  return {.device = status.st_dev,
-          .inode = status.st_ino,
-          .size = static_cast<std::uint64_t>(status.st_size),
-          .modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec,
-          .changed_ns = status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec};
-}
-
 Error FromErrno(std::string_view what, int code) {
   return Error(code == ENOENT ? ErrorKind::kAbsent : ErrorKind::kRetry,
                fmt::format("{}: {}", what, std::strerror(code)));
@@ -95,14 +87,14 @@ class Scanner {
       struct stat link{};
       if (::lstat(path.c_str(), &link) != 0) return;
       result_.present.push_back(name);
-      return Refuse(name, path, StampOf(link), FromErrno("can't be read", errno));
+      return Refuse(name, path, FileStampOf(link), FromErrno("can't be read", errno));
     }
     if (!S_ISREG(status.st_mode)) return;
     result_.present.push_back(name);
     if (request_.being_written.contains(name)) return;
     if (request_.just_created.contains(name) && status.st_size == 0) return;
     const auto known = request_.known.find(name);
-    const bool unchanged = known != request_.known.end() && known->second.stamp == StampOf(status);
+    const bool unchanged = known != request_.known.end() && known->second.stamp == FileStampOf(status);
     if (unchanged && !request_.forced.contains(name)) return;
     Read(name, path);
   }
@@ -118,17 +110,17 @@ class Scanner {
         result_.unstable = true;
         return;
       }
-      return Refuse(name, path, StampOf(status), FromErrno("can't be read", code));
+      return Refuse(name, path, FileStampOf(status), FromErrno("can't be read", code));
     }
     if (!S_ISREG(before.st_mode)) return;
     const Result<std::string> text = ReadAll(file.get());
     struct stat after{};
-    if (::fstat(file.get(), &after) != 0 || StampOf(after) != StampOf(before)) {
+    if (::fstat(file.get(), &after) != 0 || FileStampOf(after) != FileStampOf(before)) {
       result_.unstable = true;
       return;
     }
-    if (!text) return Refuse(name, path, StampOf(after), text.error());
-    ReadFile read{.name = name, .known = {.stamp = StampOf(after), .text_hash = Fnv1a64(*text)}};
+    if (!text) return Refuse(name, path, FileStampOf(after), text.error());
+    ReadFile read{.name = name, .known = {.stamp = FileStampOf(after), .text_hash = Fnv1a64(*text)}};
     const auto known = request_.known.find(name);
     read.same_text =
         known != request_.known.end() && known->second.readable && known->second.text_hash == read.known.text_hash;
@@ -136,7 +128,7 @@ class Scanner {
     result_.read.push_back(std::move(read));
   }
 
-  void Refuse(const std::string& name, const std::string& path, const Stamp& stamp, const Error& error) {
+  void Refuse(const std::string& name, const std::string& path, const FileStamp& stamp, const Error& error) {
     const auto known = request_.known.find(name);
     if (known != request_.known.end() && known->second.stamp == stamp && !known->second.readable) return;
     ReadFile read{.name = name, .known = {.stamp = stamp, .readable = false}};

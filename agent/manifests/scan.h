@@ -7,20 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/file_stamp.h"
 #include "agent/manifests/reader.h"
 
 namespace daemonsetd::manifests {
 
-// What tells a changed file from an unchanged one without reading it.
-struct Stamp {
-  std::uint64_t device = 0, inode = 0, size = 0;
-  std::int64_t modified_ns = 0, changed_ns = 0;
-  bool operator==(const Stamp&) const = default;
-};
-
 // A file as it was read last.
 struct KnownFile {
-  Stamp stamp;
+  FileStamp stamp;
   std::uint64_t text_hash = 0;
   bool readable = true;
 };

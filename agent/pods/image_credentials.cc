@@ -180,16 +180,14 @@ std::vector<v1::AuthConfig> FindImageCredentials(const std::vector<ImageCredenti
 
 ImageCredentials::ImageCredentials(std::string path, async::BlockingPool& pool) : path_(std::move(path)), pool_(pool) {}
 
-Result<ImageCredentials::Stamp> ImageCredentials::StampOf(const std::string& path) {
+Result<FileStamp> ImageCredentials::StampOf(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return SystemError("imageCredentialsFile " + path, errno);
-  return Stamp{.inode = status.st_ino,
-               .size = status.st_size,
-               .changed = status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec};
+  return FileStampOf(status);
 }
 
 ImageCredentials::File ImageCredentials::Read(const std::string& path, const File& before) {
-  const Result<Stamp> stamp = StampOf(path);
+  const Result<FileStamp> stamp = StampOf(path);
   if (stamp && before.stamp == *stamp) return before;
   File file = before;
   file.stamp.reset();

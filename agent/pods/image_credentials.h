@@ -12,6 +12,7 @@
 
 #include "agent/async/blocking_pool.h"
 #include "agent/async/task.h"
+#include "agent/base/file_stamp.h"
 #include "agent/base/result.h"
 #include "agent/model/kubernetes.h"
 #include "cri.pb.h"
@@ -54,19 +55,12 @@ class ImageCredentials {
   Task<Answer> Find(std::string repository);
 
  private:
-  // Which version of the file was read. Two writes within one tick of the file system's clock differ in inode or size.
-  struct Stamp {
-    std::uint64_t inode = 0;
-    std::int64_t size = 0;
-    std::int64_t changed = 0;  // nanoseconds
-    bool operator==(const Stamp&) const = default;
-  };
   struct File {
-    std::optional<Stamp> stamp;
+    std::optional<FileStamp> stamp;  // of the version that was read
     std::vector<ImageCredential> credentials;
     Status status = Ok();
   };
-  static Result<Stamp> StampOf(const std::string& path);
+  static Result<FileStamp> StampOf(const std::string& path);
   static File Read(const std::string& path, const File& before);
 
   std::string path_;

@@ -22,18 +22,12 @@ Error Unreadable(int code) {
   return Error(ErrorKind::kDenied, "can't be read: " + reason);
 }
 
-std::int64_t Nanos(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
-
 }  // namespace
 
 FileState StateOf(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return {.error = errno};
-  return {.device = status.st_dev,
-          .inode = status.st_ino,
-          .size = status.st_size,
-          .modified = Nanos(status.st_mtim),
-          .changed = Nanos(status.st_ctim)};
+  return {.stamp = FileStampOf(status)};
 }
 
 Result<std::string> ReadSmallFile(const std::string& path, std::size_t limit) {
