@@ -24,9 +24,15 @@ class Checkpoint final : public pods::Records {
     for (const auto& [uid, record] : store_.pods()) uids.push_back(uid);
     return uids;
   }
+  std::vector<std::string> WorkloadUids() const override {
+    std::vector<std::string> uids;
+    for (const auto& [uid, record] : store_.workloads()) uids.push_back(uid);
+    return uids;
+  }
   void Put(checkpointv1::PodRecord record) override { store_.Put(std::move(record)); }
   void Put(checkpointv1::WorkloadRecord record) override { store_.Put(std::move(record)); }
   void RemovePod(const std::string& uid) override { store_.RemovePod(uid); }
+  void RemoveWorkload(const std::string& owner_uid) override { store_.RemoveWorkload(owner_uid); }
 
  private:
   store::Store& store_;

@@ -34,6 +34,8 @@ using pods::PodWorker;
 constexpr char kSource[] = "API server";
 // Until the watch has shown what a write did that answers without the object.
 constexpr Nanoseconds kSettle = std::chrono::seconds(5);
+constexpr Nanoseconds kShortLook = std::chrono::milliseconds(2);
+constexpr Nanoseconds kMostRest = std::chrono::milliseconds(500);
 
 // Who this object's pod belongs to, in the words of its sandbox.
 PodIdentity IdentityOf(const corev1::Pod& object) {
@@ -80,7 +82,12 @@ Task<void> PodSync::Run() {
   std::exception_ptr stopped;
   try {
     for (;;) {
+      const MonoTime begin = services_.timeline.mono();
       Reconcile();
+      // As long as it took, the loop is for others: on a busy machine the watches would lag behind, one look an event.
+      if (const Nanoseconds took = services_.timeline.mono() - begin; took > kShortLook) {
+        co_await services_.timeline.SleepFor(std::min(took, kMostRest));
+      }
       std::optional<MonoTime> next = look_again_;
       if (const auto retry = queue_.NextTry(); retry && (!next || *retry < *next)) next = retry;
       co_await wake_.WaitUntil(services_.timeline, next);
@@ -103,6 +110,7 @@ void PodSync::Reconcile() {
   admissions_.clear();
   Carry(round, plan);
   TellDecisions(round, plan);
+  ForgetOldSets(round);
   on_change_();
 }
 
@@ -286,8 +294,10 @@ void PodSync::StartWorker(const Round& round, const Wish& wish) {
   log::Info("starting pod", {{"pod", NameOf(wish.pod)}, {"uid", metadata.uid()}, {"source", kSource}});
   if (!round.by_uid.contains(metadata.uid()) && wish.set != nullptr) {
     const decide::Workload& workload = wish.set->hosted.workload;
-    pods::RaiseSequence(services_.records, workload.uid, workload.namespace_, workload.name,
-                        wish.identity.sequence + 1);
+    pods::RaiseSequence(
+        services_.records,
+        {.uid = workload.uid, .namespace_ = workload.namespace_, .name = workload.name, .from_api_server = true},
+        wish.identity.sequence + 1);
     pods::TellCreation(services_.events, wish.set->hosted.daemon_set, metadata.name());
   }
   if (wish.made_elsewhere) TellAdoption(wish.pod);
@@ -496,6 +506,14 @@ void PodSync::TellDecisions(const Round& round, const decide::MergePlan& plan) {
     pods::TellRefusal(services_.events, set.hosted, decision, settings_.node_name);
     set.hosted.decision = std::move(decision);
   }
+}
+
+void PodSync::ForgetOldSets(const Round& round) {
+  if (settings_.source != decide::PodSource::kLocal || !complete()) return;
+  std::set<std::string> staying;
+  for (const LocalPod& local : round.input.local) staying.insert(local.owner_uid);
+  for (const auto& [uid, set] : sets_) staying.insert(uid);
+  pods::ForgetSequences(services_.records, [&staying](const std::string& uid) { return staying.contains(uid); });
 }
 
 std::vector<const Hosted*> PodSync::Workloads() const {

@@ -99,6 +99,7 @@ class PodSync {
   Task<Status> CreateAndTell(corev1::Pod pod, appsv1::DaemonSet owner, std::uint32_t sequence);
   void Stop(pods::PodWorker& worker, const std::string& reason);
   void TellDecisions(const Round& round, const decide::MergePlan& plan);
+  void ForgetOldSets(const Round& round);
   corev1::Pod NextPod(const Set& set) const;
   corev1::Pod MakePod(const Set& set, std::uint32_t sequence) const;
 

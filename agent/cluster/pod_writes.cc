@@ -57,14 +57,19 @@ Task<Status> PodWrites::Create(corev1::Pod pod, std::string owner_uid, std::uint
       case Existing::kWait:
         co_return Error(ErrorKind::kRetry, fmt::format("pod {} is still being deleted", decide::NameOf(*made)));
       case Existing::kNextSequence:
-        pods::RaiseSequence(records_, owner_uid, "", "", sequence + 1);
+        Raise(owner_uid, sequence);
         co_return Error(ErrorKind::kConflict,
                         fmt::format("the name of pod {} is taken by another pod", decide::NameOf(*made)));
     }
   }
-  pods::RaiseSequence(records_, owner_uid, "", "", sequence + 1);
+  Raise(owner_uid, sequence);
   server_.Wrote(*made);
   co_return Ok();
+}
+
+// The pod with this number is made, or somebody else's has its name.
+void PodWrites::Raise(const std::string& owner_uid, std::uint32_t sequence) {
+  pods::RaiseSequence(records_, {.uid = owner_uid, .from_api_server = true}, sequence + 1);
 }
 
 Task<Status> PodWrites::CreateMirror(corev1::Pod mirror) {

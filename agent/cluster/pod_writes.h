@@ -35,6 +35,7 @@ class PodWrites {
 
  private:
   Status Take(const Result<corev1::Pod>& answer);
+  void Raise(const std::string& owner_uid, std::uint32_t sequence);
   Task<Status> Patch(corev1::Pod object, std::string patch);
 
   kube::Client& client_;

@@ -21,12 +21,14 @@ class Records {
   virtual const checkpointv1::PodRecord* FindPod(const std::string& uid) const = 0;
   virtual const checkpointv1::WorkloadRecord* FindWorkload(const std::string& owner_uid) const = 0;
   virtual std::vector<std::string> PodUids() const = 0;
+  virtual std::vector<std::string> WorkloadUids() const = 0;
 
   // Written in the background, the newest value only; they neither block nor fail. Change the record that was found and
   // put it back, so that fields which this version does not know stay.
   virtual void Put(checkpointv1::PodRecord record) = 0;
   virtual void Put(checkpointv1::WorkloadRecord record) = 0;
   virtual void RemovePod(const std::string& uid) = 0;
+  virtual void RemoveWorkload(const std::string& owner_uid) = 0;
 };
 
 }  // namespace daemonsetd::pods

@@ -178,7 +178,8 @@ void Supervisor::Reconcile() {
   for (const auto& [uid, observed] : services_.view.pods()) {
     const auto identity = ReadIdentity(observed);
     if (identity && identity->owner_kind == KindName(Workload::Kind::kDaemonSet)) {
-      RaiseSequence(services_.records, identity->owner_uid, "", "", identity->sequence + 1);
+      RaiseSequence(services_.records, {.uid = identity->owner_uid, .from_api_server = identity->from_api_server},
+                    identity->sequence + 1);
     }
   }
   std::vector<const Workload*> workloads;
@@ -224,7 +225,8 @@ void Supervisor::Reconcile() {
                          .sequence = workload.next_sequence};
     plan.decisions[start.workload].pod_uid = workload.next_pod.metadata().uid();
     if (workload.kind == Workload::Kind::kDaemonSet) {
-      RaiseSequence(services_.records, workload.uid, workload.namespace_, workload.name, workload.next_sequence + 1);
+      RaiseSequence(services_.records, {.uid = workload.uid, .namespace_ = workload.namespace_, .name = workload.name},
+                    workload.next_sequence + 1);
       TellCreation(services_.events, workloads_[start.workload].daemon_set, workload.next_pod.metadata().name());
     }
     workers_.Start(std::move(identity), workload.next_pod);
