@@ -21,6 +21,8 @@ sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "e2e")]
 import containerd  # noqa: E402
 import daemon  # noqa: E402
 from manifests import SLEEP, daemon_set, container  # noqa: E402
+from processes import context_switches, cpu_seconds, memory  # noqa: E402
+from tables import columns  # noqa: E402
 
 MANY = 30
 PARALLEL = (1, 2, 4, 8)
@@ -78,21 +80,6 @@ def delete(agent, count):
     return time.monotonic() - begin
 
 
-def memory(pid):
-    kib = {}
-    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-        key, value = line.split()[:2]
-        kib[key.rstrip(":")] = int(value)
-    # Clean pages of the program's file count as private only because one process maps it; the kernel drops them at will.
-    return {"rss_mib": kib["Rss"] / 1024, "private_mib": kib["Private_Dirty"] / 1024,
-            "anonymous_mib": kib["Anonymous"] / 1024, "program_pages_mib": kib["Private_Clean"] / 1024}
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def idle(agent, runtime, seconds):
     pids = {"daemonsetd": agent.pid, "containerd": runtime.pid}
     before = {name: cpu_seconds(pid) for name, pid in pids.items()}
@@ -101,15 +88,6 @@ def idle(agent, runtime, seconds):
     used = {name: round(cpu_seconds(pid) - before[name], 3) for name, pid in pids.items()}
     return {"seconds": seconds, "cpu_seconds": used,
             "voluntary_switches": context_switches(agent.pid) - wakeups}
-
-
-def context_switches(pid):
-    total = 0
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for line in (task / "status").read_text().splitlines():
-            if line.startswith("voluntary_ctxt_switches"):
-                total += int(line.split()[1])
-    return total
 
 
 def adoption(agent, runtime, count):
@@ -191,8 +169,7 @@ def table(result):
         ("the same, containerd", f"{cpu['containerd']:.2f} s", "–", "–", "–"),
     ]
     head = (result["machine"]["containerd"], "daemonsetd", "raw CRI floor", "ratio", "budget")
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [head, *rows])
+    return columns([head, *rows])
 
 
 def main():
