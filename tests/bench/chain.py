@@ -19,6 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("support", "e2e", "cluster")]
 import containerd  # noqa: E402
+import process_tree  # noqa: E402
 from cluster import Cluster, write_kubeconfig  # noqa: E402
 from cluster_node import ClusterNode, Runtimes, grant_access  # noqa: E402
 from kubelet_node import KubeletNode  # noqa: E402
@@ -81,7 +82,7 @@ class Chain:
                     return time.monotonic() - begin
 
     def join(self):
-        """Seconds from the moment when a watch shows the new Node until the pod of a DaemonSet that was there is Ready."""
+        """Seconds from when a watch shows the new Node until the pod of a DaemonSet that was there is Ready."""
         client = self.cluster.client()
         self.node.terminate()
         self.node.unregister()
@@ -206,6 +207,9 @@ def table(results):
         mine, other = value(ours), value(theirs)
         return what, f"{mine:.{digits}f}{unit}", f"{other:.{digits}f}{unit}", f"{mine / other:.2f}" if other else "–"
 
+    def of_agent(values):
+        return values.get("daemonsetd", values.get("kubelet"))
+
     idle = ours["idle"]["seconds"]
     agents = [name for name in theirs["idle"]["memory"] if name != "containerd"]
     rows = [("", "daemonsetd", "built-in chain", "ratio")]
@@ -213,10 +217,8 @@ def table(results):
     for count in ("1", str(MANY)):
         rows.append(row(f"apply → Ready, {count} DaemonSets", lambda r: r[count]["apply_to_ready"], " s", 2))
         rows.append(row(f"delete → gone, {count} DaemonSets", lambda r: r[count]["delete"], " s", 2))
-    rows.append(row("resident, the node's agent",
-                    lambda r: r["idle"]["memory"].get("daemonsetd", r["idle"]["memory"].get("kubelet"))["rss_mib"], " MiB", 1))
-    rows.append(row(f"CPU in {idle} idle s, the node's agent",
-                    lambda r: r["idle"]["cpu_seconds"].get("daemonsetd", r["idle"]["cpu_seconds"].get("kubelet")), " s", 2))
+    rows.append(row("resident, the node's agent", lambda r: of_agent(r["idle"]["memory"])["rss_mib"], " MiB", 1))
+    rows.append(row(f"CPU in {idle} idle s, the node's agent", lambda r: of_agent(r["idle"]["cpu_seconds"]), " s", 2))
     rows.append(row("requests a minute of an idle node", lambda r: r["idle"]["requests_per_minute"], "", 1))
     rows.append(row("bytes a minute of an idle node", lambda r: r["idle"]["bytes_per_minute"], "", 0))
     for name in agents[1:]:
@@ -233,7 +235,7 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build" / "bench-chain.json")
     arguments = parser.parse_args()
     containerd.enter_private_network()
-    containerd.adopt_orphans()
+    process_tree.adopt_orphans()
     runtimes, chains, problems = Runtimes(), [], []
     try:
         for kind in (Ours, BuiltIn):

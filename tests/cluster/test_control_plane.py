@@ -6,6 +6,7 @@ import socket
 import cluster as cluster_module
 import containerd
 import go_tools
+import process_tree
 import pytest
 from cluster_client import PROTOBUF, PROTOBUF_WATCH, ApiError
 from conftest import new_cluster
@@ -25,7 +26,7 @@ def test_the_server_survives_a_kill_with_its_data(lone_cluster):
     before = cluster.client().create(CONFIG_MAPS, config_map("default", "kept", key="value"))
     first = cluster.apiserver.pid
     cluster.kill_apiserver()
-    assert not containerd.alive(first)
+    assert not process_tree.alive(first)
     assert not cluster.ready()
     with pytest.raises(OSError):
         cluster.get(CONFIG_MAPS)
@@ -187,7 +188,7 @@ def test_a_start_that_fails_says_why():
     because = "kube-apiserver ended with 1:(?s:.*)unknown flag: --no-such-flag"
     with pytest.raises(cluster_module.ClusterError, match=because), cluster:
         pass
-    assert not containerd.alive(cluster.etcd.pid)
+    assert not process_tree.alive(cluster.etcd.pid)
     assert not cluster.directory.exists()
 
 

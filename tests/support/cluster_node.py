@@ -21,6 +21,7 @@ import time
 
 import containerd
 import daemon
+import process_tree
 from cluster import ClusterError
 from cluster_client import ApiError
 
@@ -56,7 +57,7 @@ class Runtimes:
     def stop(self):
         """Ends all of them; answers what was left in them, and what resisted."""
         problems = [line for runtime in self._all for line in runtime.leftovers() + runtime.stop()]
-        containerd.reap()
+        process_tree.reap()
         return problems
 
 
@@ -212,7 +213,7 @@ class ClusterNode:
             left = self.runtime.leftovers()
             settled = not left
             if settled:
-                left = [f"process {pid} ({containerd.command_of(pid)}) stayed" for pid in self._processes()]
+                left = [f"process {pid} ({process_tree.command_of(pid)}) stayed" for pid in self._processes()]
             if not left:
                 return []
             if time.monotonic() > deadline:
@@ -227,14 +228,14 @@ class ClusterNode:
         """When the agent is killed, containerd breaks off the start that it was asked for, and now and then (2.4.2, once
         in some 60 kills) forgets that shim: no call reaches it any more, so it is not the agent's to end. Called when
         CRI knows no container any more; answers what resisted."""
-        forgotten = {pid for shim in self._processes() for pid in [shim, *containerd.descendants(shim)]}
+        forgotten = {pid for shim in self._processes() for pid in [shim, *process_tree.descendants(shim)]}
         bundles = [bundle for pid in forgotten for bundle in containerd.bundles_of(pid)]
         for pid in forgotten:
-            print(f"{self.name}: its containerd forgot process {pid} ({containerd.command_of(pid)})")
+            print(f"{self.name}: its containerd forgot process {pid} ({process_tree.command_of(pid)})")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        containerd.wait_for_end(forgotten, SETTLE_SECONDS)
-        return ([f"process {pid} did not end" for pid in forgotten if containerd.alive(pid)] +
+        process_tree.wait_for_end(forgotten, SETTLE_SECONDS)
+        return ([f"process {pid} did not end" for pid in forgotten if process_tree.alive(pid)] +
                 [line for bundle in bundles for line in bundle.remove_traces()])
 
 

@@ -31,6 +31,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "images"))
 import build as images  # noqa: E402  (tests/support/images/build.py)
 import go_tools  # noqa: E402
+import process_tree  # noqa: E402
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -124,7 +125,7 @@ class Containerd:
 
     def running(self):
         try:
-            return alive(self.pid) and str(self.directory) in command_of(self.pid, 4096) and self._answers()
+            return process_tree.alive(self.pid) and str(self.directory) in process_tree.command_of(self.pid, 4096) and self._answers()
         except (OSError, ValueError):
             return False
 
@@ -320,7 +321,7 @@ class Containerd:
         if self._process:
             self._process.wait(STOP_SECONDS)
         else:
-            wait_for_end([pid], STOP_SECONDS)
+            process_tree.wait_for_end([pid], STOP_SECONDS)
 
     def _write_configuration(self):
         for name in ("root", "state", "opt", "cni", "ipam"):
@@ -434,14 +435,14 @@ def cut_power(directory):
     deadline = time.monotonic() + STOP_SECONDS
     while pids := processes_of(directory):
         if time.monotonic() > deadline:
-            problems += [f"process {pid} ({command_of(pid)}) did not end" for pid in pids]
+            problems += [f"process {pid} ({process_tree.command_of(pid)}) did not end" for pid in pids]
             break
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass  # it ended by itself
-        wait_for_end(pids, 1)
+        process_tree.wait_for_end(pids, 1)
     for mount in sorted(mounts_below(directory), key=lambda path: len(path.parts), reverse=True):
         subprocess.run(["umount", mount], capture_output=True)
     for bundle in bundles:
@@ -580,40 +581,6 @@ def processes_of(directory):
     return found
 
 
-def descendants(pid):
-    """Living children of `pid`, theirs, and so on."""
-    children = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                state, parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
-            except OSError:
-                continue
-            if state not in "ZX":
-                children.setdefault(int(parent), []).append(int(entry.name))
-    found, todo = [], [pid]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
-
-
-def adopt_orphans():
-    """Makes this process the parent of descendants whose own parent ended, so that `descendants` misses none."""
-    pr_set_child_subreaper = 36
-    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
-
-
-def reap():
-    """Collects adopted children that ended. Only when nothing waits for a child of its own."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
 def mounts_below(directory):
     prefix = str(directory) + "/"
     found = []
@@ -622,30 +589,6 @@ def mounts_below(directory):
         if point.startswith(prefix):
             found.append(pathlib.Path(point))
     return found
-
-
-def wait_for_end(pids, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and any(alive(pid) for pid in pids):
-        time.sleep(0.02)
-
-
-def alive(pid):
-    try:
-        os.waitpid(pid, os.WNOHANG)  # ours by birth or adoption: leave no zombie
-    except ChildProcessError:
-        pass
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def command_of(pid, length=120):
-    try:
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:length]
-    except OSError:
-        return "ended"
 
 
 def tail(path, lines=15):

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import containerd
+import process_tree
 
 READY_SECONDS = 30
 STOP_SECONDS = 20
@@ -72,7 +73,7 @@ class Daemon:
 
     def running(self):
         try:
-            return containerd.alive(self.pid) and str(self.config_file) in containerd.command_of(self.pid, 4096)
+            return process_tree.alive(self.pid) and str(self.config_file) in process_tree.command_of(self.pid, 4096)
         except (OSError, ValueError):
             return False
 
@@ -139,7 +140,7 @@ class Daemon:
                 self._process.wait()
                 raise DaemonError(f"daemonsetd did not end within {STOP_SECONDS} s after "
                                   f"{signal.Signals(number).name}:\n{self.log_tail()}") from None
-        containerd.wait_for_end([pid], STOP_SECONDS)
+        process_tree.wait_for_end([pid], STOP_SECONDS)
         if self.running():
             raise DaemonError(f"daemonsetd (process {pid}) did not end within {STOP_SECONDS} s")
         return None

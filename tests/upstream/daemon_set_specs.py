@@ -31,6 +31,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 import containerd  # noqa: E402
 import go_tools  # noqa: E402
+import process_tree  # noqa: E402
 from cluster import Cluster, die_with_parent  # noqa: E402
 from cluster_node import ClusterNode, Runtimes, grant_access  # noqa: E402
 from containerd import images  # noqa: E402
@@ -175,7 +176,7 @@ def main():
     expected = json.loads(EXPECTED_FAILURES.read_text())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is cut off takes its nodes away too
     containerd.enter_private_network()
-    containerd.adopt_orphans()
+    process_tree.adopt_orphans()
     e2e = E2e()
     problems = unknown_expectations(expected, e2e.spec_names())
     specs, more = run_specs(e2e, only)
