@@ -55,7 +55,9 @@ LocalPod OfRuntime(const std::string& uid, const decide::ObservedPod& observed, 
                  .owner_uid = identity.daemon_set_uid(),
                  .template_hash = HashOf(identity),
                  .is_static = !identity.from_api_server};
-  if (const auto* sandbox = observed.newest_sandbox()) local.created_at = WallTime(Nanoseconds(sandbox->created_at()));
+  const auto* sandbox = observed.newest_sandbox();
+  if (sandbox != nullptr) local.created_at = WallTime(Nanoseconds(sandbox->created_at()));
+  local.asleep = sandbox == nullptr || sandbox->state() != ::runtime::v1::SANDBOX_READY;
   local.ready = observed.all_running();
   if (record != nullptr && !local.is_static) TakeFromRecord(*record, local);
   return local;

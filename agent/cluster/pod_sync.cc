@@ -34,6 +34,8 @@ using pods::PodWorker;
 constexpr char kSource[] = "API server";
 // Until the watch has shown what a write did that answers without the object.
 constexpr Nanoseconds kSettle = std::chrono::seconds(5);
+// A label that comes back so soon has cost no pod its life.
+constexpr Nanoseconds kFlicker = std::chrono::seconds(1);
 constexpr Nanoseconds kShortLook = std::chrono::milliseconds(2);
 constexpr Nanoseconds kMostRest = std::chrono::milliseconds(500);
 
@@ -108,6 +110,7 @@ void PodSync::Reconcile() {
   JudgeFailures(round);
   const decide::MergePlan plan = decide::MergePods(round.input);
   admissions_.clear();
+  TimeVerdicts(round, plan);
   Carry(round, plan);
   TellDecisions(round, plan);
   ForgetOldSets(round);
@@ -130,11 +133,14 @@ PodSync::Round PodSync::Look(const NodeState& node) {
   input.runtime_listed = true;
   input.manifests_complete = manifests_complete_;
   input.server_reachable = node.claimed && server_.reachable();
-  input.now = services_.timeline.Read().wall;
+  const Now now = services_.timeline.Read();
+  input.now = now.wall;
   TakeSets(server_.DaemonSets());
   for (auto& [uid, set] : sets_) {
     round.sets.push_back(&set);
-    input.sets.push_back({.daemon_set = set.object.get(), .template_hash = set.hosted.workload.template_hash});
+    input.sets.push_back({.daemon_set = set.object.get(),
+                          .template_hash = set.hosted.workload.template_hash,
+                          .may_stop = set.unwanted_since && *set.unwanted_since + kFlicker <= now.mono});
   }
   for (const ServerView::PodPtr& pod : server_.Pods()) {
     round.by_uid[pod->metadata().uid()] = pod;
@@ -243,6 +249,10 @@ void PodSync::Carry(const Round& round, const decide::MergePlan& plan) {
                         .made_elsewhere = start->made_elsewhere});
     } else if (const auto* provisional = std::get_if<merge::StartProvisional>(&action)) {
       Set& set = *round.sets[provisional->set];
+      if (!provisional->local_uid.empty()) {
+        GoOnWith(set, provisional->local_uid);
+        continue;
+      }
       Wish wish{.pod = NextPod(set), .set = &set};
       model::SetDefaults(wish.pod);
       wish.identity = IdentityOf(wish.pod);
@@ -371,6 +381,19 @@ void PodSync::Adopt(const Round& round, const decide::merge::AdoptPod& adopt) {
   if (adopt.made_elsewhere) TellAdoption(object);
 }
 
+void PodSync::GoOnWith(const Set& set, const std::string& provisional_uid) {
+  const decide::ObservedPod* observed = services_.view.Find(provisional_uid);
+  std::optional<PodIdentity> identity = observed ? pods::ReadIdentity(*observed) : std::nullopt;
+  if (!identity) return;
+  identity->object_uid.clear();
+  corev1::Pod pod = MakePod(set, identity->sequence);
+  pod.mutable_metadata()->set_uid(provisional_uid);
+  model::SetDefaults(pod);
+  decide::SetOverhead(*pod.mutable_spec(), services_.settings.runtime_classes);
+  log::Info("adopted pod", {{"pod", NameOf(pod)}, {"uid", provisional_uid}, {"source", "checkpoint"}});
+  workers_.Start(std::move(*identity), std::move(pod));
+}
+
 // Elsewhere than with `local`, others make all of them.
 void PodSync::TellAdoption(const corev1::Pod& object) {
   if (settings_.source != decide::PodSource::kLocal) return;
@@ -483,6 +506,22 @@ void PodSync::AskForOwner(const Round& round, const std::string& object_uid, con
 }
 
 // ---- What it tells
+
+void PodSync::TimeVerdicts(const Round& round, const decide::MergePlan& plan) {
+  const MonoTime now = services_.timeline.mono();
+  const bool judged = round.input.node != nullptr && round.input.daemon_sets != Knowledge::kWaiting;
+  for (std::size_t i = 0; i < round.sets.size(); ++i) {
+    std::optional<MonoTime>& since = round.sets[i]->unwanted_since;
+    if (!judged || plan.placements[i].should_keep_running) {
+      since.reset();
+      continue;
+    }
+    if (!since) since = now;
+    if (const MonoTime settled = *since + kFlicker; settled > now && (!look_again_ || settled < *look_again_)) {
+      look_again_ = settled;
+    }
+  }
+}
 
 void PodSync::TellDecisions(const Round& round, const decide::MergePlan& plan) {
   const bool decided = settings_.source == decide::PodSource::kLocal && round.input.node != nullptr;

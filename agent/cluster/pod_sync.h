@@ -67,6 +67,7 @@ class PodSync {
     pods::Hosted hosted;
     decide::FailedPodMemory failed;
     decide::FailedPodVerdict verdict;
+    std::optional<MonoTime> unwanted_since;  // by the verdict of each merge since then
   };
   // One look at everything: what the parts of a round share. Points into what is held here and in the workers.
   struct Round {
@@ -88,6 +89,7 @@ class PodSync {
   void MakeRoom(const decide::StartAnswer& answer, const corev1::Pod& important);
   std::vector<decide::PreemptionCandidate> HoldingRoom() const;
   void Adopt(const Round& round, const decide::merge::AdoptPod& adopt);
+  void GoOnWith(const Set& set, const std::string& provisional_uid);
   void TellAdoption(const corev1::Pod& object);
   void AskFor(const Round& round, const decide::merge::CreateObject& create);
   void AskFor(const Round& round, const decide::merge::CreateMirror& create);
@@ -98,6 +100,7 @@ class PodSync {
   Task<Status> DeleteAndTell(decide::merge::DeleteObject deletion);
   Task<Status> CreateAndTell(corev1::Pod pod, appsv1::DaemonSet owner, std::uint32_t sequence);
   void Stop(pods::PodWorker& worker, const std::string& reason);
+  void TimeVerdicts(const Round& round, const decide::MergePlan& plan);
   void TellDecisions(const Round& round, const decide::MergePlan& plan);
   void ForgetOldSets(const Round& round);
   corev1::Pod NextPod(const Set& set) const;

@@ -125,7 +125,7 @@ class PodMerger {
       if (local != nullptr && (!local->ended || !local->terminal_phase.empty())) {
         const std::string owner = DaemonSetOf(*object);
         const bool new_owner = !owner.empty() && owner != local->owner_uid;
-        if (!local->ended && (!local->has_worker || new_owner)) Adopt(*local, *object);
+        if (!local->ended && !local->asleep && (!local->has_worker || new_owner)) Adopt(*local, *object);
         continue;
       }
       // None of its containers run (a reboot), but those of a pod that was started meanwhile may.
@@ -133,7 +133,7 @@ class PodMerger {
       local = IsLive(*object) ? FindUnmatched(*object) : FindNamesake(*object);
       if (local == nullptr) continue;
       local_of_[object->metadata().uid()] = local;
-      Adopt(*local, *object);
+      if (!local->asleep || !IsLive(*object)) Adopt(*local, *object);
     }
   }
 
@@ -335,7 +335,8 @@ class PodMerger {
   void Manage(std::size_t index, const std::vector<const corev1::Pod*>& members) {
     const MergeSet& set = input_.sets[index];
     const std::string& owner_uid = set.daemon_set->metadata().uid();
-    const Placement& placement = plan_.placements[index];
+    Placement placement = plan_.placements[index];
+    placement.should_keep_running |= !set.may_stop;
     const std::vector<const LocalPod*> provisional = WithoutObject(owner_uid);
     GiveUp(index, members, provisional);
 
@@ -369,6 +370,7 @@ class PodMerger {
       for (const corev1::Pod* member : members) doomed_.insert(member->metadata().uid());  // not to be started
     } else {
       CreateObjectsFor(index, provisional);
+      GoOnWith(index, provisional);
     }
     if (verdict.create) {
       Create(index);
@@ -427,6 +429,18 @@ class PodMerger {
     }
   }
 
+  // Where the server can be asked, its object comes first, and brings it a worker.
+  void GoOnWith(std::size_t index, const std::vector<const LocalPod*>& provisional) {
+    if (input_.server_reachable || !MayStart(input_.objects)) return;
+    const std::string& hash = input_.sets[index].template_hash;
+    for (const LocalPod* local : provisional) {
+      const bool is_over = local->ended || local->stopping || !local->terminal_phase.empty();
+      if (is_over || local->has_worker || doomed_.contains(local->uid)) continue;
+      const bool same = local->template_hash.empty() || local->template_hash == hash;
+      if (same) starts_.push_back(merge::StartProvisional{index, local->uid});
+    }
+  }
+
   void Create(std::size_t index) {
     const std::string& owner_uid = input_.sets[index].daemon_set->metadata().uid();
     if (LiveOf(owner_uid, nullptr) > 0) {
@@ -439,7 +453,7 @@ class PodMerger {
         plan_.waiting_for[index] = "the API server's lists";
       }
     } else if (MayStart(input_.objects)) {
-      starts_.push_back(merge::StartProvisional{index});
+      starts_.push_back(merge::StartProvisional{index, {}});
       ++started_[owner_uid];
     } else {
       plan_.waiting_for[index] = "the API server";
@@ -519,17 +533,25 @@ class PodMerger {
   void StartObjects() {
     if (!MayStart(input_.objects)) return;
     for (const corev1::Pod* object : objects_) {
-      if (!IsLive(*object) || doomed_.contains(object->metadata().uid()) || !RunsHere(*object)) continue;
       const LocalPod* local = LocalOf(*object);
-      if (local != nullptr && (!local->ended || !local->terminal_phase.empty())) continue;
       const std::string owner = DaemonSetOf(*object);
+      // An orphan that was here goes on as one.
+      const bool asleep = local != nullptr && local->asleep;
+      const bool sets_known = input_.source != PodSource::kLocal || MayStart(input_.daemon_sets);
+      const bool runs_here = RunsHere(*object) || (asleep && owner.empty() && sets_known);
+      if (!IsLive(*object) || doomed_.contains(object->metadata().uid()) || !runs_here) continue;
+      if (local != nullptr && ((!local->ended && !asleep) || !local->terminal_phase.empty())) continue;
       if (!owner.empty() && LiveOf(owner, local) > 0 && !MaySurge(*object, owner)) {
         if (const auto index = set_index_.find(owner); index != set_index_.end()) {
           plan_.waiting_for[index->second] = "the old pod to be gone";
         }
         continue;
       }
-      starts_.push_back(merge::StartPod{object->metadata().uid(), MadeElsewhere(*object)});
+      if (asleep) {
+        Adopt(*local, *object);
+      } else {
+        starts_.push_back(merge::StartPod{object->metadata().uid(), MadeElsewhere(*object)});
+      }
       if (!owner.empty()) ++started_[owner];
     }
   }

@@ -39,6 +39,7 @@ struct MergeSet {
   const appsv1::DaemonSet* daemon_set = nullptr;
   std::string template_hash;   // TemplateHash, or the revision label that its pods carry
   bool replace_failed = true;  // failed_pods.h
+  bool may_stop = true;        // false: that it does not belong here is too new a verdict to stop a pod by (PL-06)
 };
 
 // Why a pod's object is not there any more, as the caller saw it go.
@@ -61,6 +62,7 @@ struct LocalPod {
   std::optional<WallTime> kill_at;  // of a stop under way
   bool is_static = false;           // from a manifest of this node
   bool has_worker = false;
+  bool asleep = false;  // without a worker and a sandbox, as after a boot: to go on with it is to start it
   bool stopping = false;
   bool ended = false;  // no container runs and nothing is left to tear down
   bool ready = false;

@@ -31,6 +31,7 @@ std::string Describe(const MergeAction& action) {
       return fmt::format("start pod {}{}", a.object_uid, a.made_elsewhere ? " (made elsewhere)" : "");
     }
     std::string operator()(const merge::StartProvisional& a) const {
+      if (!a.local_uid.empty()) return fmt::format("go on with provisional pod {} of set {}", a.local_uid, a.set);
       return fmt::format("start a provisional pod of set {}", a.set);
     }
     std::string operator()(const merge::WriteStatus& a) const { return "write status of object " + a.object_uid; }

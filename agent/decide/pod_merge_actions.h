@@ -55,9 +55,11 @@ struct StartPod {
   std::string object_uid;
   bool made_elsewhere = false;
 };
-// The server cannot be asked: start under a UID of our own.
+// The server cannot be asked: start under a UID of our own, or go on with the pod `local_uid` that was started so, and
+// that lost its worker when the agent ended.
 struct StartProvisional {
   std::size_t set;
+  std::string local_uid;
 };
 struct WriteStatus {
   std::string object_uid;

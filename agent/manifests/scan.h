@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/base/file_stamp.h"
+#include "agent/async/file_stamp.h"
 #include "agent/manifests/reader.h"
 
 namespace daemonsetd::manifests {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "agent/async/blocking_pool.h"
+#include "agent/async/file_stamp.h"
 #include "agent/async/task.h"
-#include "agent/base/file_stamp.h"
 #include "agent/base/result.h"
 #include "agent/model/kubernetes.h"
 #include "cri.pb.h"

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "agent/base/file_stamp.h"
+#include "agent/async/file_stamp.h"
 #include "agent/base/result.h"
 
 namespace daemonsetd::kube {

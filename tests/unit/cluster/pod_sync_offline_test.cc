@@ -57,6 +57,7 @@ TEST_F(PodSyncOfflineTest, TwentyPodsStartRightAfterTheWaitForTheServer) {
     EXPECT_THAT(RunningContainers(), SizeIs(20));
     for (const auto& call : runtime.calls()) {
       if (call.method != "StartContainer") continue;
+      EXPECT_GE(call.at - booted, seconds(5)) << "the server is given its time";
       EXPECT_LT(call.at - booted, seconds(6));
     }
     EXPECT_EQ(runtime.Count("StartContainer"), 20);
@@ -94,6 +95,52 @@ TEST_F(PodSyncOfflineTest, WhatWasStartedFromTheCheckpointStopsOnceTheServerIsHe
   EXPECT_THAT(RunningContainers(), SizeIs(1));
   EXPECT_EQ(runtime.Count("StopContainer"), 1) << "gracefully, and no other";
   EXPECT_EQ(OnlyPod().metadata().ownerreferences(0).name(), "b");
+}
+
+// OF-13: the server is there, and takes a while to answer.
+TEST_F(PodSyncOfflineTest, NothingStartsBeforeTheServerHadItsTimeToSayWhatIsGone) {
+  Put(MakeDaemonSet("a").object);
+  Put(MakeDaemonSet("b").object);
+  LoseServer();
+  Reboot([this] {
+    runtime.ClearCalls();
+    api.sets.Remove({"default", "a"});
+  });
+  EXPECT_EQ(runtime.Count("StartContainer"), 0);
+  api.down = false;
+  loop.Advance(minutes(1));
+  EXPECT_EQ(runtime.Count("StartContainer"), 1);
+  EXPECT_EQ(OnlyPod().metadata().ownerreferences(0).name(), "b");
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+}
+
+// OF-01: its object is still to be made.
+TEST_F(PodSyncOfflineTest, APodThatWasStartedWithoutTheServerComesBackWithoutIt) {
+  engine->node.mutable_spec()->add_taints()->set_key("busy");
+  engine->node.mutable_spec()->mutable_taints(0)->set_effect("NoSchedule");
+  Put(MakeDaemonSet("a").object);
+  cache.Put(MakeDaemonSet("a").object, loop.timeline().Read().wall);
+  LoseServer();
+  engine->node.mutable_spec()->clear_taints();
+  RestartAgent();
+  loop.Advance(minutes(1));
+  ASSERT_THAT(RunningContainers(), SizeIs(1));
+  RestartAgent();
+  loop.Advance(minutes(1));
+  ASSERT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_THAT(engine->workers.all(), SizeIs(1)) << "somebody looks after it";
+  runtime.ExitContainer(RunningContainers()[0], 1);
+  loop.Advance(minutes(1));
+  EXPECT_THAT(RunningContainers(), SizeIs(1)) << "it is restarted";
+  Reboot();
+  loop.Advance(minutes(1));
+  ASSERT_THAT(RunningContainers(), SizeIs(1)) << "it comes back from a reboot";
+  const auto offline = RunningContainers();
+  api.down = false;
+  loop.Advance(minutes(6));
+  EXPECT_EQ(RunningContainers(), offline);
+  EXPECT_THAT(api.stored, SizeIs(1));
+  EXPECT_EQ(engine->workers.all().begin()->second->identity().object_uid, OnlyPod().metadata().uid());
 }
 
 }  // namespace

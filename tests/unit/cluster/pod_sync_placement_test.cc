@@ -91,6 +91,21 @@ TEST_F(PodSyncPlacementTest, ALabelThatGoesAndComesBackIsOneStopAndOneStart) {
   EXPECT_EQ(runtime.Count("CreateContainer"), 2);
 }
 
+// PL-06
+TEST_F(PodSyncPlacementTest, ALabelThatFlickersIsAtMostOneStopAndOneStart) {
+  SetLabel("ssd");
+  Put(OnSsd("a"));
+  for (int i = 0; i < 20; ++i) {
+    SetLabel(i % 2 == 0 ? "hdd" : "ssd");
+    life->sync.Notify();
+    loop.Advance(Milliseconds(100));
+  }
+  loop.Advance(minutes(1));
+  EXPECT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_LE(runtime.Count("StopContainer"), 1);
+  EXPECT_LE(runtime.Count("CreateContainer"), 2);
+}
+
 // PL-08
 TEST_F(PodSyncPlacementTest, NothingIsJudgedByANodeThatIsNotKnownAndNoVerdictIsFinal) {
   node_known = false;

@@ -104,6 +104,7 @@ class World {
 
   void CheckPlan(const MergePlan& plan) {
     const bool complete = daemon_set_knowledge_ == Knowledge::kComplete && object_knowledge_ == Knowledge::kComplete;
+    std::map<std::string, std::string> adoptions;  // by the pod's UID, the object's
     for (const MergeAction& action : plan.actions) {
       SCOPED_TRACE(Describe(action));
       if (const auto* deletion = std::get_if<merge::DeleteObject>(&action)) {
@@ -117,11 +118,18 @@ class World {
           EXPECT_TRUE(complete) << "deletes while a source is incomplete";
         }
       } else if (const auto* stop = std::get_if<merge::StopPod>(&action)) {
-        const std::string& object_uid = Find(stop->uid)->facts.object_uid;
+        const auto adopted = adoptions.find(stop->uid);
+        const std::string& object_uid =
+            adopted == adoptions.end() ? Find(stop->uid)->facts.object_uid : adopted->second;
         const auto object = view_.find(object_uid);
         const bool asked = object != view_.end() && !IsLive(object->second);
         const bool lost = object == view_.end() && !object_uid.empty() && object_knowledge_ == Knowledge::kComplete;
         EXPECT_TRUE(complete || asked || lost) << "stops while a source is incomplete";
+      } else if (const auto* adoption = std::get_if<merge::AdoptPod>(&action)) {
+        adoptions[adoption->uid] = adoption->object_uid;
+        const bool starts = Find(adoption->uid)->facts.asleep && IsLive(view_.at(adoption->object_uid));
+        const bool waiting = object_knowledge_ == Knowledge::kWaiting || daemon_set_knowledge_ == Knowledge::kWaiting;
+        EXPECT_FALSE(starts && waiting) << "starts before the server had its time";
       } else if (std::holds_alternative<merge::CreateObject>(action)) {
         EXPECT_TRUE(reachable_ && complete);
       } else if (std::holds_alternative<merge::StartProvisional>(action)) {
@@ -159,6 +167,7 @@ class World {
       for (const Runtime& item : runtime_) {
         if (item.facts.owner_uid != uid || item.facts.ended) continue;
         ++pods;
+        EXPECT_TRUE(item.facts.has_worker && !item.facts.asleep) << "nobody looks after it";
         EXPECT_TRUE(objects_.contains(item.facts.object_uid)) << "runs without an object";
       }
       const int wanted = node_.metadata().labels().at("on") == "yes" ? 1 : 0;
@@ -244,7 +253,9 @@ class World {
   void Reboot() {
     Restart();
     for (Runtime& item : runtime_) {
-      item.facts.ended = true;
+      if (item.facts.ended) continue;
+      item.facts.asleep = Pick(2) == 0;  // the runtime still knows of it
+      item.facts.ended = !item.facts.asleep;
       item.facts.stopping = false;
     }
   }
@@ -327,6 +338,7 @@ class World {
     local.object_uid = a.object_uid;
     local.owner_uid = DaemonSetOf(view_.at(a.object_uid));
     local.has_worker = true;
+    local.asleep = false;
     local.loss = ObjectLoss::kWhileAway;
   }
   void Do(const merge::ReleasePod& a) { Find(a.uid)->facts.owner_uid.clear(); }
@@ -342,6 +354,8 @@ class World {
   }
   void Do(const merge::StopPod& a) {
     LocalPod& local = Find(a.uid)->facts;
+    local.has_worker = true;
+    local.asleep = false;
     local.stopping = true;
     local.kill_at = input_.now + a.grace;
   }
@@ -373,6 +387,11 @@ class World {
     NewRuntime(a.object_uid, a.object_uid, DaemonSetOf(object), object);
   }
   void Do(const merge::StartProvisional& a) {
+    if (!a.local_uid.empty()) {
+      Find(a.local_uid)->facts.has_worker = true;
+      Find(a.local_uid)->facts.asleep = false;
+      return;
+    }
     const appsv1::DaemonSet& set = *input_.sets[a.set].daemon_set;
     corev1::Pod pod;
     (*pod.mutable_metadata()->mutable_labels())[kRevisionHashLabel] = HashOf(set);

@@ -190,6 +190,40 @@ TEST_F(PodMergeTest, AdoptsWhatRunsAfterARestart) {
   EXPECT_THAT(Actions(), ElementsAre("adopt pod p as p"));
 }
 
+// OF-13: after a boot nothing runs that could be adopted, and the server may be about to say that it is gone.
+TEST_F(PodMergeTest, APodThatABootEndedGoesOnWhenTheServerHadItsTime) {
+  HostSet();
+  AddObject("p");
+  LocalPod& pod = AddLocal("p", "p");
+  pod.has_worker = false;
+  pod.asleep = true;
+  input.server_reachable = false;
+  input.daemon_sets = input.objects = Knowledge::kWaiting;
+  EXPECT_THAT(Actions(), IsEmpty());
+  input.daemon_sets = input.objects = Knowledge::kCached;
+  EXPECT_THAT(Actions(), ElementsAre("adopt pod p as p"));
+  input.server_reachable = true;
+  input.daemon_sets = input.objects = Knowledge::kComplete;
+  EXPECT_THAT(Actions(), ElementsAre("adopt pod p as p"));
+  input.sets.clear();
+  EXPECT_THAT(Actions(), ElementsAre(HasSubstr("delete object p")));
+}
+
+// OF-01
+TEST_F(PodMergeTest, GoesOnWithAProvisionalPodThatLostItsWorker) {
+  HostSet();
+  input.server_reachable = false;
+  input.daemon_sets = input.objects = Knowledge::kCached;
+  LocalPod& pod = AddLocal("provisional", "");
+  EXPECT_THAT(Actions(), IsEmpty());
+  pod.has_worker = false;
+  EXPECT_THAT(Actions(), ElementsAre("go on with provisional pod provisional of set 0"));
+  pod.asleep = true;
+  EXPECT_THAT(Actions(), ElementsAre("go on with provisional pod provisional of set 0"));
+  input.objects = Knowledge::kWaiting;
+  EXPECT_THAT(Actions(), IsEmpty());
+}
+
 // OF-04
 TEST_F(PodMergeTest, WritesTheObjectOfAProvisionalPodAndMapsIt) {
   HostSet();

@@ -1,4 +1,4 @@
-#include "agent/base/file_stamp.h"
+#include "agent/async/file_stamp.h"
 
 namespace daemonsetd {
 namespace {
