@@ -370,8 +370,11 @@ corev1::Node Agent::MakeNode(std::vector<corev1::NodeCondition> conditions) cons
   node::NodeReport report;
   report.agent_version = "v" + std::string(BuildVersion().version);
   if (!facts_.runtime_name.empty()) {
-    report.container_runtime_version = facts_.runtime_name + "://" + facts_.runtime_version;
+    std::string_view version = facts_.runtime_version;
+    if (version.starts_with('v')) version.remove_prefix(1);  // as a kubelet does, whatever the runtime calls it
+    report.container_runtime_version = facts_.runtime_name + "://" + std::string(version);
   }
+  report.runtime_features = features_;
   report.conditions = std::move(conditions);
   return node::MakeNode(config_.message, machine_, report);
 }

@@ -43,6 +43,42 @@ void FillTerminated(const RuntimeStatus& status, const PodMemory& memory,
   terminated.set_containerid(ContainerId(status));
 }
 
+bool IsRecursivelyReadOnly(const corev1::VolumeMount& mount, const RuntimeStatus* container) {
+  if (mount.recursivereadonly() != "IfPossible") return mount.recursivereadonly() == "Enabled";
+  // Whether it was possible, only the container tells.
+  return container && std::any_of(container->mounts().begin(), container->mounts().end(), [&](const auto& made) {
+           return made.container_path() == mount.mountpath() && made.recursive_read_only();
+         });
+}
+
+// `container`: the newest of this name, null before there is one.
+void FillVolumeMounts(const corev1::Container& spec, const RuntimeStatus* container, corev1::ContainerStatus& result) {
+  for (const corev1::VolumeMount& mount : spec.volumemounts()) {
+    corev1::VolumeMountStatus& status = *result.add_volumemounts();
+    status.set_name(mount.name());
+    status.set_mountpath(mount.mountpath());
+    if (!mount.readonly()) continue;
+    status.set_readonly(true);
+    status.set_recursivereadonly(IsRecursivelyReadOnly(mount, container) ? "Enabled" : "Disabled");
+  }
+}
+
+void FillResources(const corev1::Container& spec, const RuntimeStatus& container, corev1::ContainerStatus& result) {
+  *result.mutable_allocatedresources() = spec.resources().requests();
+  *result.mutable_resources() = container.state() == CONTAINER_RUNNING
+                                    ? ActualResources(spec.resources(), container.resources().linux())
+                                    : spec.resources();
+}
+
+void FillUser(const RuntimeStatus& container, corev1::ContainerStatus& result) {
+  if (!container.user().has_linux()) return;
+  const auto& user = container.user().linux();
+  corev1::LinuxContainerUser& filled = *result.mutable_user()->mutable_linux();
+  filled.set_uid(user.uid());
+  filled.set_gid(user.gid());
+  *filled.mutable_supplementalgroups() = user.supplemental_groups();
+}
+
 // Builds the status of the containers of one kind (init or main).
 class ContainerStatuses {
  public:
@@ -67,15 +103,17 @@ class ContainerStatuses {
       if (!status.image().image().empty()) result.set_image(status.image().image());
       result.set_imageid(status.image_ref());
       result.set_containerid(ContainerId(status));
+      FillResources(container, status, result);
+      FillUser(status, result);
     }
+    FillVolumeMounts(container, newest ? &newest->status : nullptr, result);
 
     if (newest && newest->status.state() == CONTAINER_RUNNING) {
       *result.mutable_state()->mutable_running()->mutable_startedat() = ToTime(newest->status.started_at());
-      if (!is_init || IsSidecar(container)) {  // an ordinary init container is "ready" once it has ended well
-        const InstanceMemory* known = memory_.Instance(newest->status.id());
-        result.set_started(IsStarted(container, known));
-        result.set_ready(IsReady(container, known));
-      }
+      const InstanceMemory* known = memory_.Instance(newest->status.id());
+      result.set_started(IsStarted(container, known));
+      // An ordinary init container is "ready" once it has ended well.
+      if (!is_init || IsSidecar(container)) result.set_ready(IsReady(container, known));
       if (previous) FillTerminated(previous->status, memory_, *result.mutable_laststate()->mutable_terminated());
     } else if (newest && newest->status.state() == CONTAINER_EXITED) {
       FillExited(container, is_init, *newest, current, result);
@@ -220,6 +258,7 @@ void AddConditions(const corev1::Pod& pod, const ObservedPod& observed, const co
   }
   const PodSandboxStatus* sandbox = observed.newest_sandbox();
   const bool has_sandbox = sandbox && sandbox->state() == SANDBOX_READY;
+  const std::string no_sandbox = sandbox ? "pod sandbox is not ready" : "no pod sandbox exists";
   const bool ended = status.phase() == "Succeeded" || status.phase() == "Failed";
   const std::string reason = status.phase() == "Succeeded" ? "PodCompleted"
                              : status.phase() == "Failed"  ? "PodFailed"
@@ -229,12 +268,22 @@ void AddConditions(const corev1::Pod& pod, const ObservedPod& observed, const co
   const bool ready = !ended && unready.empty();
 
   Conditions conditions(previous, status, now);
-  conditions.Set("PodReadyToStartContainers", has_sandbox);
+  conditions.Set("PodReadyToStartContainers", has_sandbox, "PodSandboxNotReady", no_sandbox);
   conditions.Set("Initialized", incomplete.empty() || status.phase() == "Succeeded", "ContainersNotInitialized",
                  "containers with incomplete status: " + NamesOf(incomplete));
   conditions.Set("Ready", ready, reason, message);
   conditions.Set("ContainersReady", ready, reason, message);
   conditions.Set("PodScheduled", true);
+}
+
+void AddResources(const corev1::PodSpec& spec, corev1::PodStatus& status) {
+  const auto fill = [](const ResourceList& list, auto& filled) {
+    for (const auto& [name, quantity] : list) filled[name] = quantity.ToMessage();
+  };
+  const ResourceList requests = PodRequests(spec);
+  fill(requests, *status.mutable_allocatedresources());
+  fill(requests, *status.mutable_resources()->mutable_requests());
+  fill(PodLimits(spec), *status.mutable_resources()->mutable_limits());
 }
 
 void AddAddresses(const corev1::Pod& pod, const ObservedPod& observed, const StatusFacts& facts,
@@ -264,6 +313,7 @@ corev1::PodStatus ComputePodStatus(const corev1::Pod& pod, const ObservedPod& ob
   status.set_phase(Phase(pod, status, memory));
   status.set_qosclass(std::string(ToString(ComputeQos(pod.spec()))));
   *status.mutable_starttime() = previous.has_starttime() ? previous.starttime() : ToTime(facts.start_time);
+  AddResources(pod.spec(), status);
   AddAddresses(pod, observed, facts, status);
   AddConditions(pod, observed, previous, now, status);
   // Of its object (KEP-5067); a pod without one has no generation.

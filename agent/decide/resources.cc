@@ -22,6 +22,7 @@ constexpr std::int64_t kMilliPerCpu = 1000;
 constexpr std::int64_t kMinShares = 2;
 constexpr std::int64_t kMaxShares = 262'144;
 constexpr std::int64_t kMinQuota = 1'000;  // microseconds: the kernel refuses less
+constexpr std::int64_t kMinMilliCpuLimit = 10;
 
 // pkg/kubelet/qos/policy.go.
 constexpr std::int64_t kGuaranteedOomScore = -997;
@@ -258,6 +259,29 @@ ResourceList PodLimits(const corev1::PodSpec& spec) {
     if (limit != limits.end() && !limit->second.IsZero()) limit->second += Quantity::From(overhead);
   }
   return limits;
+}
+
+corev1::ResourceRequirements ActualResources(const corev1::ResourceRequirements& wanted,
+                                             const ::runtime::v1::LinuxContainerResources& runtime) {
+  corev1::ResourceRequirements actual = wanted;
+  // What is so small that the kernel knows no difference stays as it was wanted.
+  const auto correct_cpu = [](QuantityMap& list, std::int64_t milli_cpu, std::int64_t smallest) {
+    if (list.empty() || milli_cpu <= 0) return;
+    const auto entry = list.find(kCpu);
+    const std::int64_t known = entry == list.end() ? 0 : Quantity::From(entry->second).MilliValue();
+    if (milli_cpu > smallest || known > smallest) list[kCpu] = Quantity::FromMilli(milli_cpu).ToMessage();
+  };
+  if (runtime.cpu_period() > 0) {
+    correct_cpu(*actual.mutable_limits(), Scale(runtime.cpu_quota(), kMilliPerCpu, runtime.cpu_period()),
+                kMinMilliCpuLimit);
+  }
+  const std::int64_t shares = std::min(runtime.cpu_shares(), kMaxShares);
+  const std::int64_t rounded_up = (shares * kMilliPerCpu + kSharesPerCpu - 1) / kSharesPerCpu;
+  correct_cpu(*actual.mutable_requests(), shares < kMinShares ? 0 : rounded_up, kMinShares);
+  if (!actual.limits().empty() && runtime.memory_limit_in_bytes() > 0) {
+    (*actual.mutable_limits())[kMemory] = Quantity::FromBytes(runtime.memory_limit_in_bytes()).ToMessage();
+  }
+  return actual;
 }
 
 }  // namespace daemonsetd::decide

@@ -9,6 +9,7 @@
 
 #include "agent/model/kubernetes.h"
 #include "agent/model/quantity.h"
+#include "cri.pb.h"
 
 namespace daemonsetd::decide {
 
@@ -32,5 +33,10 @@ using ResourceList = std::map<std::string, model::Quantity>;
 // max(sum of containers + sidecars, each init container with the sidecars before it) + overhead.
 ResourceList PodRequests(const corev1::PodSpec& spec);
 ResourceList PodLimits(const corev1::PodSpec& spec);
+
+// What a running container has: as its spec says, corrected by what the runtime says of it, which differs during a
+// resize.
+corev1::ResourceRequirements ActualResources(const corev1::ResourceRequirements& wanted,
+                                             const ::runtime::v1::LinuxContainerResources& runtime);
 
 }  // namespace daemonsetd::decide

@@ -107,7 +107,7 @@ std::map<std::uint64_t, std::uint64_t> HugePages(const std::string& root) {
     size.remove_suffix(2);
     const auto kib = ParseNumber<std::uint64_t>(size);
     const auto count = ParseNumber<std::uint64_t>(ReadLine(it->path().string() + "/nr_hugepages"));
-    if (kib && count && *count > 0) pages[*kib] = *count;
+    if (kib && count) pages[*kib] = *count;
   }
   return pages;
 }
@@ -182,8 +182,11 @@ bool IsVersion6(const std::string& text) { return text.find(':') != std::string:
 Result<MachineFacts> ReadMachineFacts(const std::string& root_path, const std::string& pod_root) {
   const std::string root = root_path == "/" ? "" : root_path;
   MachineFacts facts;
-  facts.host_name = ReadLine(root + "/proc/sys/kernel/hostname");
   facts.cpus = CountCpus(root);
+  // The first user namespace alone maps every ID to itself.
+  const std::string user_ids = ReadLine(root + "/proc/self/uid_map");
+  facts.in_user_namespace =
+      !user_ids.empty() && Words(user_ids) != std::vector<std::string_view>{"0", "0", "4294967295"};
   facts.cgroup_v2 = std::filesystem::exists(root + "/sys/fs/cgroup/cgroup.controllers");
   facts.memory_bytes = MemoryTotal(ReadText(root + "/proc/meminfo"));
   facts.huge_pages = HugePages(root);

@@ -18,11 +18,11 @@ struct InterfaceAddress {
 };
 
 struct MachineFacts {
-  std::string host_name;
   int cpus = 0;
   std::uint64_t memory_bytes = 0;
   bool cgroup_v2 = false;                             // the unified hierarchy alone
-  std::map<std::uint64_t, std::uint64_t> huge_pages;  // page size in KiB to number of pages
+  bool in_user_namespace = false;                     // other than that of the machine
+  std::map<std::uint64_t, std::uint64_t> huge_pages;  // page size in KiB to number of pages, none of them perhaps
   std::uint64_t ephemeral_storage_bytes = 0;          // of the file system of the pods' directories
   std::string machine_id, system_uuid, boot_id;
   std::string kernel_version;

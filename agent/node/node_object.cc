@@ -18,6 +18,11 @@ Quantity Bytes(std::uint64_t bytes) {
   return Quantity::FromBytes(static_cast<std::int64_t>(std::min(bytes, kMost)));
 }
 
+// Storage is counted in decimal units.
+Quantity StorageBytes(std::uint64_t bytes) {
+  return *Quantity::Parse(std::to_string(bytes));  // digits always parse
+}
+
 // "hugepages-2Mi", "hugepages-1Gi", as upstream names them.
 std::string HugePageResource(std::uint64_t size_kib) { return "hugepages-" + Bytes(size_kib * 1024).Canonical(); }
 
@@ -34,8 +39,9 @@ Resources Capacity(const MachineFacts& facts, std::int32_t max_pods) {
   capacity["cpu"] = Quantity::FromMilli(std::int64_t{facts.cpus} * 1000).ToMessage();
   capacity["memory"] = Bytes(facts.memory_bytes).ToMessage();
   capacity["pods"] = Quantity::FromMilli(std::int64_t{max_pods} * 1000).ToMessage();
-  if (facts.ephemeral_storage_bytes > 0)
-    capacity["ephemeral-storage"] = Bytes(facts.ephemeral_storage_bytes).ToMessage();
+  if (facts.ephemeral_storage_bytes > 0) {
+    capacity["ephemeral-storage"] = StorageBytes(facts.ephemeral_storage_bytes).ToMessage();
+  }
   for (const auto& [size_kib, pages] : facts.huge_pages) {
     capacity[HugePageResource(size_kib)] = Bytes(size_kib * 1024 * pages).ToMessage();
   }
@@ -81,7 +87,19 @@ void FillAddresses(const config::v1alpha1::DaemonsetdConfiguration& configuratio
   } else {
     for (const std::string& address : facts.addresses) add("InternalIP", address);
   }
-  add("Hostname", facts.host_name.empty() ? configuration.nodename() : facts.host_name);
+  add("Hostname", configuration.nodename());
+}
+
+void FillRuntime(const cri::RuntimeFeatures& features, corev1::NodeStatus& status) {
+  for (const auto& [name, handler] : features.handlers) {
+    corev1::NodeRuntimeHandler& entry = *status.add_runtimehandlers();
+    entry.set_name(name);
+    entry.mutable_features()->set_recursivereadonlymounts(handler.recursive_read_only);
+    entry.mutable_features()->set_usernamespaces(handler.user_namespaces);
+  }
+  // A runtime that lists no handlers does not tell its features either.
+  if (features.handlers.empty()) return;
+  status.mutable_features()->set_supplementalgroupspolicy(features.supplemental_groups_policy);
 }
 
 }  // namespace
@@ -96,6 +114,7 @@ corev1::Node MakeNode(const config::v1alpha1::DaemonsetdConfiguration& configura
   for (const corev1::Taint& taint : configuration.nodetaints()) *node.mutable_spec()->add_taints() = taint;
   FillResources(configuration, facts, *node.mutable_status());
   FillAddresses(configuration, facts, *node.mutable_status());
+  FillRuntime(report.runtime_features, *node.mutable_status());
   for (const corev1::NodeCondition& condition : report.conditions) *node.mutable_status()->add_conditions() = condition;
 
   corev1::NodeSystemInfo& info = *node.mutable_status()->mutable_nodeinfo();
@@ -106,6 +125,7 @@ corev1::Node MakeNode(const config::v1alpha1::DaemonsetdConfiguration& configura
   info.set_osimage(facts.os_image);
   info.set_containerruntimeversion(report.container_runtime_version);
   info.set_kubeletversion(report.agent_version);
+  info.set_runninginusernamespace(facts.in_user_namespace);
   info.set_operatingsystem("linux");
   info.set_architecture(facts.architecture);
   return node;

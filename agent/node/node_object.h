@@ -7,6 +7,7 @@
 #include "agent/model/kubernetes.h"
 #include "agent/node/facts.h"
 #include "config.pb.h"
+#include "cri/runtime_features.h"
 
 namespace daemonsetd::node {
 
@@ -14,6 +15,7 @@ namespace daemonsetd::node {
 struct NodeReport {
   std::string container_runtime_version;  // "containerd://1.7.24"
   std::string agent_version;              // "v0.1.0"; stands where the kubelet's version stands
+  cri::RuntimeFeatures runtime_features;
   std::vector<corev1::NodeCondition> conditions;
 };
 

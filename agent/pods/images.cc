@@ -43,6 +43,10 @@ bool IsRegistryUnavailable(const Error& error) {
                      [&error](std::string_view sign) { return error.message().find(sign) != std::string::npos; });
 }
 
+const char* ReasonOf(const Error& error) {
+  return IsRegistryUnavailable(error) ? "RegistryUnavailable" : "ErrImagePull";
+}
+
 std::string PolicyOf(const PullRequest& request, const ImageName& name) {
   if (!request.policy.empty()) return request.policy;
   return name.digest.empty() && name.tag == "latest" ? "Always" : "IfNotPresent";
@@ -131,10 +135,11 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
   if (!present.status) co_return Fail("ImageInspectError", present.status.error());
   if (present.image && policy != "Always") co_return Success(std::move(*present.image));
   if (policy == "Never") {
-    co_return Fail("ErrImageNeverPull",
-                   Error(ErrorKind::kAbsent, fmt::format("image {} is not on this node and its pull policy is Never; "
-                                                         "load it with: ctr -n k8s.io images import FILE",
-                                                         request.image)));
+    co_return Fail(
+        "ErrImageNeverPull",
+        Error(ErrorKind::kAbsent, fmt::format("Container image \"{}\" is not present with pull policy of Never; "
+                                              "load it with: ctr -n k8s.io images import FILE",
+                                              request.image)));
   }
 
   if (request.find_auths) {
@@ -146,9 +151,10 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
   const std::string key = KeyOf(image, credentials.auths);
   const auto failed = failures_.find(key);
   if (!pulls_.contains(key) && failed != failures_.end() && failed->second.backoff.Waiting(timeline_.mono())) {
-    PullOutcome outcome = Fail(
-        "ImagePullBackOff",
-        Error(ErrorKind::kRetry, fmt::format("back-off pulling image {}: {}", request.image, failed->second.message)));
+    const Failure& failure = failed->second;
+    PullOutcome outcome =
+        Fail("ImagePullBackOff", Error(ErrorKind::kRetry, fmt::format("Back-off pulling image \"{}\": {}: {}",
+                                                                      request.image, failure.reason, failure.message)));
     outcome.retry_at = failed->second.backoff.due();
     co_return outcome;
   }
@@ -164,7 +170,7 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
       outcome.stale = true;
       co_return outcome;
     }
-    PullOutcome outcome = Fail(unavailable ? "RegistryUnavailable" : "ErrImagePull", error);
+    PullOutcome outcome = Fail(ReasonOf(error), error);
     if (const auto entry = failures_.find(key); entry != failures_.end()) {
       outcome.retry_at = entry->second.backoff.due();
     }
@@ -259,6 +265,7 @@ void ImagePuller::Record(const Pull& pull) {
   failure.image = pull.image;
   failure.backoff.Fail(now);
   failure.at = now;
+  failure.reason = ReasonOf(pull.result->error());
   failure.message = pull.result->error().message();
   ForgetOldFailures();
 }

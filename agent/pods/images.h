@@ -108,6 +108,7 @@ class ImagePuller {
     std::string image;
     Backoff backoff;
     MonoTime at;
+    std::string reason;
     std::string message;
   };
   struct Present {

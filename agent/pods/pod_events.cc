@@ -3,11 +3,25 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <string_view>
+
 namespace daemonsetd::pods {
 namespace {
 
 using decide::ReferenceTo;
 using decide::ReferenceToContainer;
+using ContainerStatuses = google::protobuf::RepeatedPtrField<corev1::ContainerStatus>;
+
+constexpr std::string_view kCrashLoop = "CrashLoopBackOff";
+
+// The back-off after this very crash.
+bool Has(const ContainerStatuses& statuses, const corev1::ContainerStatus& wanted) {
+  return std::any_of(statuses.begin(), statuses.end(), [&wanted](const corev1::ContainerStatus& status) {
+    return status.name() == wanted.name() && status.state().waiting().reason() == kCrashLoop &&
+           status.containerid() == wanted.containerid();
+  });
+}
 
 }  // namespace
 
@@ -21,9 +35,10 @@ void PodEvents::Pulling(const std::string& container, const std::string& image) 
 }
 
 void PodEvents::Pulled(const std::string& container, const std::string& image, const PullOutcome& outcome) {
-  const std::string message = outcome.pulled ? fmt::format("Successfully pulled image \"{}\". Image size: {} bytes.",
-                                                           image, outcome.image.size())
-                                             : fmt::format("Container image \"{}\" already present on machine", image);
+  const std::string message =
+      outcome.pulled
+          ? fmt::format("Successfully pulled image \"{}\". Image size: {} bytes.", image, outcome.image.size())
+          : fmt::format("Container image \"{}\" already present on machine and can be accessed by the pod", image);
   log_.Record(ReferenceToContainer(pod_, container), EventType::kNormal, "Pulled", message);
 }
 
@@ -33,6 +48,18 @@ void PodEvents::Created(const std::string& container) {
 
 void PodEvents::Started(const std::string& container) {
   log_.Record(ReferenceToContainer(pod_, container), EventType::kNormal, "Started", "Container started");
+}
+
+void PodEvents::BackOff(const corev1::PodStatus& before, const corev1::PodStatus& now) {
+  for (const auto& [statuses, old] : {std::pair(&now.initcontainerstatuses(), &before.initcontainerstatuses()),
+                                      std::pair(&now.containerstatuses(), &before.containerstatuses())}) {
+    for (const corev1::ContainerStatus& status : *statuses) {
+      if (status.state().waiting().reason() != kCrashLoop || Has(*old, status)) continue;
+      Warn(status.name(), "BackOff",
+           fmt::format("Back-off restarting failed container {} in pod {}_{}({})", status.name(),
+                       pod_.metadata().name(), pod_.metadata().namespace_(), pod_.metadata().uid()));
+    }
+  }
 }
 
 void PodEvents::Killing(const decide::StopContainer& stop) {
@@ -84,9 +111,12 @@ void PodEvents::CachedObjects(WallTime since) {
 
 void PodEvents::Failed(const decide::Action& action, const std::string& reason, const Error& error) {
   if (const auto* start = std::get_if<decide::StartContainer>(&action)) {
-    // As the kubelet: a pull in back-off is "BackOff", every other failure of a container is "Failed".
-    Warn(start->name, reason == "ImagePullBackOff" ? "BackOff" : "Failed",
-         fmt::format("Error: {}: {}", reason, error.message()));
+    // As the kubelet: a pull in back-off is "BackOff" and expected, every other failure of a container is "Failed".
+    if (reason == "ImagePullBackOff") {
+      log_.Record(ReferenceToContainer(pod_, start->name), EventType::kNormal, "BackOff", error.message());
+    } else {
+      Warn(start->name, "Failed", fmt::format("Error: {}: {}", reason, error.message()));
+    }
     return;
   }
   if (const auto* created = std::get_if<decide::StartCreatedContainer>(&action)) {

@@ -21,6 +21,8 @@ class PodEvents {
   void Pulled(const std::string& container, const std::string& image, const PullOutcome& outcome);
   void Created(const std::string& container);
   void Started(const std::string& container);
+  // Containers that crashed again and now wait for their restart: what `now` says of them and `before` did not.
+  void BackOff(const corev1::PodStatus& before, const corev1::PodStatus& now);
   void Killing(const decide::StopContainer& stop);
   void HookFailed(const std::string& container, const char* reason, const std::string& output);
   void Resized(const std::string& container, const std::string& resources);

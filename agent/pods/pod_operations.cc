@@ -26,6 +26,10 @@ Outcome Failed(Error error, std::string reason, bool unknown = false) {
   return {.status = std::move(error), .reason = std::move(reason), .unknown = unknown};
 }
 
+Outcome NotPulled(const PullOutcome& pull) {
+  return {.status = pull.status, .reason = pull.reason, .next_pull = pull.retry_at};
+}
+
 // Everything a container start needs from the file system, made on a pool thread.
 struct ContainerFiles {
   PodPaths paths;
@@ -130,9 +134,9 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   if (!runtime) co_return Failed(runtime.error(), "CreateContainerConfigError");
   cri::v1::PodSandboxConfig sandbox = SandboxConfigOf(action.sandbox_id, *paths);
   const PullOutcome volumes = co_await PullVolumes(*spec, sandbox);
-  if (!volumes.status) co_return Failed(volumes.status.error(), volumes.reason);
+  if (!volumes.status) co_return NotPulled(volumes);
   const PullOutcome image = co_await PullImage(spec->image(), spec->imagepullpolicy(), spec->name(), sandbox);
-  if (!image.status) co_return Failed(image.status.error(), image.reason);
+  if (!image.status) co_return NotPulled(image);
   events_.Pulled(action.name, spec->image(), image);
   if (const Status user = cri::CheckRunAsNonRoot(pod_, *spec, image.image); !user) {
     co_return Failed(user.error(), "CreateContainerConfigError");

@@ -22,6 +22,7 @@ struct Outcome {
   std::string reason;  // Kubernetes' word for the failure: "ErrImagePull", "CreateContainerError", ...
   // Nobody can say yet what it needs to know: it is tried again, and there is nothing to tell anybody (VO-07).
   bool unknown = false;
+  std::optional<MonoTime> next_pull;  // an image is missing, and is not pulled before
 };
 
 // Told of a container before it is started: what it will owe (a postStart hook) must be known by then.

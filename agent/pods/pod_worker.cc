@@ -31,6 +31,16 @@ const std::string* ContainerOf(const decide::Action& action) {
   return nullptr;
 }
 
+// Images have a back-off of their own. Soon after a pull failed, a start finds it and says so (ImagePullBackOff); the
+// next one comes when it ends, and pulls.
+Backoff UntilNextPull(const Outcome& outcome, MonoTime now) {
+  const Nanoseconds wait =
+      outcome.reason == "ImagePullBackOff" ? *outcome.next_pull - now : decide::kOperationBackoff.initial;
+  Backoff backoff({.initial = wait, .maximum = wait});
+  backoff.Fail(now);
+  return backoff;
+}
+
 }  // namespace
 
 PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod pod, std::function<void()> on_change)
@@ -230,7 +240,11 @@ void PodWorker::Ended(const decide::Action& action, const std::string& key, int 
   }
   const Error error = outcome.status.error();
   if (error.kind() == ErrorKind::kCancelled && intent_.terminate) return;
-  memory_.failures.try_emplace(key, decide::kOperationBackoff).first->second.Fail(now);
+  if (outcome.next_pull && *outcome.next_pull > now) {
+    memory_.failures.insert_or_assign(key, UntilNextPull(outcome, now));
+  } else {
+    memory_.failures.try_emplace(key, decide::kOperationBackoff).first->second.Fail(now);
+  }
   if (!outcome.unknown) events_.Failed(action, outcome.reason, error);
   log::Warning("operation failed; trying again after a back-off",
                {{"pod", NameOf(pod_)},
@@ -341,6 +355,7 @@ void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
   corev1::PodStatus status = StatusNow(observed);
   news |= finished_ || !google::protobuf::util::MessageDifferencer::Equals(status, pod_.status());
   if (!news) return;
+  events_.BackOff(pod_.status(), status);
   *pod_.mutable_status() = std::move(status);
   on_change_();
 }

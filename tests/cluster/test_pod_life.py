@@ -7,10 +7,10 @@ from workloads import workload
 TERMINATED = {"containerID", "exitCode", "finishedAt", "reason", "startedAt"}
 CONDITION = {"lastProbeTime", "lastTransitionTime", "observedGeneration", "status", "type"}
 CONDITIONS = {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"}
-# A kubelet's also have allocatedResources, resources and volumeMounts, which are not reported yet.
-CONTAINER = {"containerID", "image", "imageID", "lastState", "name", "ready", "restartCount", "started", "state"}
-STATUS = {"conditions", "containerStatuses", "hostIP", "hostIPs", "initContainerStatuses", "observedGeneration", "phase",
-          "podIP", "podIPs", "qosClass", "startTime"}
+CONTAINER = {"allocatedResources", "containerID", "image", "imageID", "lastState", "name", "ready", "resources",
+             "restartCount", "started", "state", "volumeMounts"}
+STATUS = {"allocatedResources", "conditions", "containerStatuses", "hostIP", "hostIPs", "initContainerStatuses",
+          "observedGeneration", "phase", "podIP", "podIPs", "qosClass", "resources", "startTime"}
 # Of a container's user a kubelet tells where the runtime does (containerd 2).
 SOMETIMES = {"user"}
 

@@ -44,6 +44,8 @@ TEST(PodStatusToWrite, ReplacesOurPartOnly) {
   object.mutable_status()->add_conditions()->set_type("example.com/gate");
   corev1::PodStatus ours;
   ours.set_phase("Running");
+  (*ours.mutable_allocatedresources())["cpu"].set_string("1");
+  (*ours.mutable_resources()->mutable_requests())["cpu"].set_string("1");
   ours.add_conditions()->set_type("Ready");
   ours.mutable_conditions(0)->set_status("True");
   const auto status = PodStatusToWrite(object, ours);
@@ -51,8 +53,45 @@ TEST(PodStatusToWrite, ReplacesOurPartOnly) {
   EXPECT_EQ(status->phase(), "Running");
   EXPECT_EQ(status->nominatednodename(), "n");
   EXPECT_EQ(status->conditions_size(), 2);
+  EXPECT_EQ(status->allocatedresources().at("cpu").string(), "1");
+  EXPECT_EQ(status->resources().requests().at("cpu").string(), "1");
   *object.mutable_status() = *status;
   EXPECT_FALSE(PodStatusToWrite(object, ours)) << "nothing is left to say";
+}
+
+TEST(PodStatusToWrite, WritesNoMoreWhatAnOlderServerDoesNotKeep) {
+  corev1::Pod object = testing::MakePod({"main"});
+  corev1::PodStatus ours;
+  ours.set_phase("Running");
+  ours.set_observedgeneration(1);
+  ours.add_conditions()->set_type("Ready");
+  ours.mutable_conditions(0)->set_observedgeneration(1);
+  (*ours.mutable_allocatedresources())["cpu"].set_string("1");
+  (*ours.mutable_resources()->mutable_requests())["cpu"].set_string("1");
+  corev1::ContainerStatus& main = *ours.add_containerstatuses();
+  main.set_name("main");
+  (*main.mutable_allocatedresources())["cpu"].set_string("1");
+  (*main.mutable_resources()->mutable_requests())["cpu"].set_string("1");
+  main.mutable_user()->mutable_linux()->set_uid(1);
+  main.add_volumemounts()->set_name("data");
+  const auto written = PodStatusToWrite(object, ours);
+  ASSERT_TRUE(written);
+  EXPECT_TRUE(written->has_resources());
+
+  corev1::PodStatus kept;
+  kept.set_phase("Running");
+  kept.add_conditions()->set_type("Ready");
+  kept.add_containerstatuses()->set_name("main");
+  *object.mutable_status() = kept;
+  EXPECT_FALSE(PodStatusToWrite(object, ours));
+  main.set_ready(true);
+  const auto changed = PodStatusToWrite(object, ours);
+  ASSERT_TRUE(changed);
+  EXPECT_TRUE(changed->containerstatuses(0).has_resources()) << "whoever keeps it may have it";
+
+  *object.mutable_status() = *changed;
+  (*main.mutable_resources()->mutable_requests())["cpu"].set_string("2");
+  EXPECT_TRUE(PodStatusToWrite(object, ours)) << "a change of what is kept is told";
 }
 
 // LC-23

@@ -12,6 +12,7 @@ namespace {
 using ::runtime::v1::CONTAINER_CREATED;
 using ::runtime::v1::CONTAINER_EXITED;
 using std::chrono::seconds;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::MakeContainer;
 using testing::MakePod;
@@ -108,6 +109,8 @@ TEST_F(PodStatusTest, InitContainersAreCounted) {
   observed.containers = {MakeContainer({.id = "i0", .name = "first"})};
   EXPECT_EQ(Compute().phase(), "Pending");
   EXPECT_EQ(StatusWord(pod), "Init:0/2");
+  EXPECT_TRUE(pod.status().initcontainerstatuses(0).started());
+  EXPECT_FALSE(pod.status().initcontainerstatuses(0).ready()) << "before it has ended";
   EXPECT_EQ(Condition("Initialized"), "False");
   EXPECT_EQ(pod.status().containerstatuses(0).state().waiting().reason(), "PodInitializing");
   observed.containers = {MakeContainer({.id = "i0", .name = "first", .state = CONTAINER_EXITED})};
@@ -132,6 +135,90 @@ TEST_F(PodStatusTest, ConditionTimesMoveOnlyWithTheirValue) {
   now.wall += seconds(100);
   const corev1::PodStatus status = Compute();
   for (const auto& condition : status.conditions()) EXPECT_EQ(condition.lasttransitiontime().seconds(), 2000);
+}
+
+TEST_F(PodStatusTest, AContainerHasItsResourcesAndItsUser) {
+  auto& resources = *pod.mutable_spec()->mutable_containers(0)->mutable_resources();
+  (*resources.mutable_requests())["cpu"].set_string("100m");
+  (*resources.mutable_limits())["memory"].set_string("64Mi");
+  EXPECT_FALSE(Compute().containerstatuses(0).has_resources()) << "there is no container yet";
+
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "c0", .name = "main"})};
+  auto& container = observed.containers[0].status;
+  container.mutable_resources()->mutable_linux()->set_memory_limit_in_bytes(32 << 20);
+  container.mutable_user()->mutable_linux()->set_uid(1000);
+  container.mutable_user()->mutable_linux()->set_gid(2000);
+  container.mutable_user()->mutable_linux()->add_supplemental_groups(3000);
+  const corev1::ContainerStatus running = Compute().containerstatuses(0);
+  EXPECT_EQ(running.allocatedresources().at("cpu").string(), "100m");
+  EXPECT_EQ(running.resources().requests().at("cpu").string(), "100m");
+  EXPECT_EQ(running.resources().limits().at("memory").string(), "32Mi") << "as it is, not as it was asked for";
+  EXPECT_EQ(running.user().linux().uid(), 1000);
+  EXPECT_EQ(running.user().linux().gid(), 2000);
+  EXPECT_THAT(running.user().linux().supplementalgroups(), ElementsAre(3000));
+
+  container.set_state(CONTAINER_EXITED);
+  container.clear_user();
+  const corev1::ContainerStatus ended = Compute().containerstatuses(0);
+  EXPECT_EQ(ended.resources().limits().at("memory").string(), "64Mi");
+  EXPECT_FALSE(ended.has_user()) << "the runtime tells none";
+}
+
+TEST_F(PodStatusTest, APodHasTheResourcesOfItsContainersTogether) {
+  pod = MakePod({"main", "second"});
+  EXPECT_TRUE(Compute().has_resources());
+  EXPECT_EQ(Compute().resources().requests_size(), 0);
+  for (corev1::Container& container : *pod.mutable_spec()->mutable_containers()) {
+    (*container.mutable_resources()->mutable_requests())["cpu"].set_string("100m");
+    (*container.mutable_resources()->mutable_limits())["cpu"].set_string("1");
+  }
+  const corev1::PodStatus status = Compute();
+  EXPECT_EQ(status.allocatedresources().at("cpu").string(), "200m");
+  EXPECT_EQ(status.resources().requests().at("cpu").string(), "200m");
+  EXPECT_EQ(status.resources().limits().at("cpu").string(), "2");
+}
+
+TEST_F(PodStatusTest, VolumeMountsTellWhetherTheyAreReadOnlyAllTheWayDown) {
+  corev1::Container& main = *pod.mutable_spec()->mutable_containers(0);
+  for (const char* mode : {"", "Disabled", "IfPossible", "Enabled"}) {
+    corev1::VolumeMount& mount = *main.add_volumemounts();
+    mount.set_name("data");
+    mount.set_mountpath("/" + std::string(mode));
+    mount.set_readonly(true);
+    if (*mode != '\0') mount.set_recursivereadonly(mode);
+  }
+  main.add_volumemounts()->set_mountpath("/writable");
+  const auto modes = [this] {
+    std::vector<std::string> found;
+    const corev1::PodStatus status = Compute();
+    for (const auto& mount : status.containerstatuses(0).volumemounts()) {
+      EXPECT_EQ(mount.readonly(), mount.mountpath() != "/writable");
+      found.push_back(mount.recursivereadonly());
+    }
+    return found;
+  };
+  EXPECT_THAT(modes(), ElementsAre("Disabled", "Disabled", "Disabled", "Enabled", ""));
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "c0", .name = "main"})};
+  auto& made = *observed.containers[0].status.add_mounts();
+  made.set_container_path("/IfPossible");
+  made.set_recursive_read_only(true);
+  EXPECT_THAT(modes(), ElementsAre("Disabled", "Disabled", "Enabled", "Enabled", ""));
+}
+
+TEST_F(PodStatusTest, SaysWhyContainersCannotStartYet) {
+  const auto message = [this] {
+    const corev1::PodStatus status = Compute();
+    EXPECT_EQ(status.conditions(0).type(), "PodReadyToStartContainers");
+    EXPECT_EQ(status.conditions(0).reason(), status.conditions(0).status() == "True" ? "" : "PodSandboxNotReady");
+    return status.conditions(0).message();
+  };
+  EXPECT_EQ(message(), "no pod sandbox exists");
+  observed.sandboxes = {MakeSandbox("s0", false)};
+  EXPECT_EQ(message(), "pod sandbox is not ready");
+  observed.sandboxes = {MakeSandbox("s0")};
+  EXPECT_EQ(message(), "");
 }
 
 TEST_F(PodStatusTest, ATerminalPhaseStays) {  // LC-23

@@ -142,5 +142,40 @@ initContainers: [{name: i, resources: {limits: {example.com/gpu: 5}}}]
   EXPECT_EQ(ComputeQos(spec), QosClass::kBestEffort) << "only cpu and memory make a class";
 }
 
+::runtime::v1::LinuxContainerResources Runtime(std::int64_t shares, std::int64_t quota, std::int64_t memory) {
+  ::runtime::v1::LinuxContainerResources runtime;
+  runtime.set_cpu_shares(shares);
+  runtime.set_cpu_quota(quota);
+  runtime.set_cpu_period(100'000);
+  runtime.set_memory_limit_in_bytes(memory);
+  return runtime;
+}
+
+TEST(Resources, TheRuntimeTellsWhatAContainerReallyHas) {
+  corev1::ResourceRequirements wanted;
+  const auto actual = [&wanted](std::int64_t shares, std::int64_t quota, std::int64_t memory) {
+    const corev1::ResourceRequirements found = ActualResources(wanted, Runtime(shares, quota, memory));
+    std::map<std::string, std::string> texts;
+    for (const auto& [name, amount] : found.requests()) texts["requests." + name] = amount.string();
+    for (const auto& [name, amount] : found.limits()) texts["limits." + name] = amount.string();
+    return texts;
+  };
+  using Texts = std::map<std::string, std::string>;
+  EXPECT_EQ(actual(512, 50'000, 1 << 20), Texts()) << "what was not asked for is not told";
+  (*wanted.mutable_requests())["cpu"].set_string("10m");
+  (*wanted.mutable_requests())["memory"].set_string("1Mi");
+  (*wanted.mutable_limits())["cpu"].set_string("1");
+  const Texts as_wanted = {{"requests.cpu", "10m"}, {"requests.memory", "1Mi"}, {"limits.cpu", "1"}};
+  EXPECT_EQ(actual(10, 100'000, 0), as_wanted) << "shares are rounded";
+  EXPECT_EQ(actual(0, -1, 0), as_wanted) << "the runtime tells nothing";
+  EXPECT_EQ(
+      actual(512, 50'000, 64 << 20),
+      (Texts{{"requests.cpu", "500m"}, {"requests.memory", "1Mi"}, {"limits.cpu", "500m"}, {"limits.memory", "64Mi"}}));
+  // The smallest that there is stands for everything below it.
+  (*wanted.mutable_requests())["cpu"].set_string("1m");
+  (*wanted.mutable_limits())["cpu"].set_string("5m");
+  EXPECT_EQ(actual(2, 1'000, 0), (Texts{{"requests.cpu", "1m"}, {"requests.memory", "1Mi"}, {"limits.cpu", "5m"}}));
+}
+
 }  // namespace
 }  // namespace daemonsetd::decide

@@ -21,7 +21,6 @@ class FactsTest : public ::testing::Test {
     std::string name = ::testing::TempDir() + "/facts.XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
     root_ = name;
-    Write("/proc/sys/kernel/hostname", "Node-7\n");
     Write("/proc/sys/kernel/osrelease", "6.1.0-28-amd64\n");
     Write("/proc/sys/kernel/random/boot_id", "0e6f1f2a-3b0a-4b6e-9a55-5f7d7a0e6c11\n");
     Write("/proc/meminfo", "MemTotal:        8137164 kB\nMemFree:  1 kB\n");
@@ -48,10 +47,17 @@ TEST_F(FactsTest, TellsWhichCgroupsTheMachineHas) {
   EXPECT_TRUE(Read()->cgroup_v2);
 }
 
+TEST_F(FactsTest, TellsAUserNamespaceOfItsOwn) {
+  EXPECT_FALSE(Read()->in_user_namespace);
+  Write("/proc/self/uid_map", "         0          0 4294967295\n");
+  EXPECT_FALSE(Read()->in_user_namespace);
+  Write("/proc/self/uid_map", "         0     100000      65536\n");
+  EXPECT_TRUE(Read()->in_user_namespace);
+}
+
 TEST_F(FactsTest, ReadsAMachine) {
   const Result<MachineFacts> facts = Read();
   ASSERT_TRUE(facts);
-  EXPECT_EQ(facts->host_name, "Node-7");
   EXPECT_EQ(facts->cpus, 4);
   EXPECT_EQ(facts->memory_bytes, std::uint64_t{8137164} * 1024);
   EXPECT_EQ(facts->boot_id, "0e6f1f2a-3b0a-4b6e-9a55-5f7d7a0e6c11");
@@ -88,7 +94,7 @@ TEST_F(FactsTest, FindsFactsInTheirSecondPlaces) {
 TEST_F(FactsTest, ReadsHugePages) {
   Write("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "64\n");
   Write("/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", "0\n");
-  EXPECT_THAT(Read()->huge_pages, ElementsAre(Pair(2048, 64)));
+  EXPECT_THAT(Read()->huge_pages, ElementsAre(Pair(2048, 64), Pair(1048576, 0)));
 }
 
 TEST_F(FactsTest, SaysWhichFactIsMissing) {

@@ -19,7 +19,6 @@ DaemonsetdConfiguration Configured() {
 
 MachineFacts Machine() {
   MachineFacts facts;
-  facts.host_name = "node-7.example.com";
   facts.cpus = 4;
   facts.memory_bytes = std::uint64_t{8} << 30;
   facts.ephemeral_storage_bytes = std::uint64_t{100} << 30;
@@ -58,7 +57,7 @@ TEST(NodeObject, DescribesTheMachine) {
   EXPECT_EQ(node.status().addresses(0).address(), "192.0.2.7");
   EXPECT_EQ(node.status().addresses(1).address(), "2001:db8::7");
   EXPECT_EQ(node.status().addresses(2).type(), "Hostname");
-  EXPECT_EQ(node.status().addresses(2).address(), "node-7.example.com");
+  EXPECT_EQ(node.status().addresses(2).address(), "node-7");
 }
 
 TEST(NodeObject, CarriesWellKnownLabelsAndTheConfiguredOnesWin) {
@@ -82,11 +81,12 @@ TEST(NodeObject, AllocatableIsCapacityLessWhatIsReserved) {
   (*configuration.mutable_kubereserved())["cpu"].set_string("200m");
   (*configuration.mutable_kubereserved())["ephemeral-storage"].set_string("10Gi");
   const corev1::NodeStatus status = MakeNode(configuration, Machine(), {}).status();
-  EXPECT_THAT(Texts(status.capacity()), UnorderedElementsAre(Pair("cpu", "4"), Pair("memory", "8Gi"),
-                                                             Pair("pods", "110"), Pair("ephemeral-storage", "100Gi")));
+  EXPECT_THAT(Texts(status.capacity()),
+              UnorderedElementsAre(Pair("cpu", "4"), Pair("memory", "8Gi"), Pair("pods", "110"),
+                                   Pair("ephemeral-storage", "107374182400")));
   EXPECT_THAT(Texts(status.allocatable()),
               UnorderedElementsAre(Pair("cpu", "3500m"), Pair("memory", "7Gi"), Pair("pods", "110"),
-                                   Pair("ephemeral-storage", "90Gi")));
+                                   Pair("ephemeral-storage", "96636764160")));
 }
 
 TEST(NodeObject, ReservingMoreThanThereIsLeavesZero) {
@@ -111,6 +111,21 @@ TEST(NodeObject, HugePagesAreCapacityAndNoLongerMemory) {
   const corev1::NodeStatus status = MakeNode(Configured(), facts, {}).status();
   EXPECT_EQ(status.capacity().at("hugepages-2Mi").string(), "1Gi");
   EXPECT_EQ(status.allocatable().at("memory").string(), "7Gi");
+}
+
+TEST(NodeObject, TellsWhatTheRuntimeCanDo) {
+  NodeReport report;
+  EXPECT_FALSE(MakeNode(Configured(), Machine(), report).status().has_features()) << "nothing is known of it";
+  report.runtime_features.handlers = {{"", {.recursive_read_only = true}}, {"kata", {.user_namespaces = true}}};
+  report.runtime_features.supplemental_groups_policy = true;
+  const corev1::NodeStatus status = MakeNode(Configured(), Machine(), report).status();
+  EXPECT_TRUE(status.features().supplementalgroupspolicy());
+  ASSERT_EQ(status.runtimehandlers_size(), 2);
+  EXPECT_EQ(status.runtimehandlers(0).name(), "");
+  EXPECT_TRUE(status.runtimehandlers(0).features().recursivereadonlymounts());
+  EXPECT_FALSE(status.runtimehandlers(0).features().usernamespaces());
+  EXPECT_EQ(status.runtimehandlers(1).name(), "kata");
+  EXPECT_TRUE(status.runtimehandlers(1).features().usernamespaces());
 }
 
 TEST(NodeObject, TakesTaintsAddressesAndConditionsAsGiven) {

@@ -15,6 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 class ImagesTest : public ::testing::Test {
  protected:
@@ -180,6 +181,7 @@ TEST_F(ImagesTest, BacksOffFromTenSecondsToFiveMinutes) {
     const std::size_t pulls = Pulls().size();
     const PullOutcome waiting = Ensure(Request("a"));
     EXPECT_EQ(waiting.reason, "ImagePullBackOff");
+    EXPECT_THAT(waiting.status.error().message(), StartsWith("Back-off pulling image \"a:1\": ErrImagePull: pulling"));
     EXPECT_EQ(waiting.retry_at, failed.retry_at);
     EXPECT_THAT(waiting.status.error().message(), HasSubstr("manifest unknown"));
     EXPECT_THAT(Pulls(), SizeIs(pulls));

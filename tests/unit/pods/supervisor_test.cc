@@ -16,6 +16,7 @@ using std::chrono::seconds;
 using ::testing::AllOf;
 using testing::Behaviour;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using testing::Fault;
 using ::testing::Ge;
 using ::testing::HasSubstr;
@@ -296,6 +297,44 @@ TEST_F(SupervisorTest, APodMayAskForAShorterCrashBackOff) {
   ASSERT_GE(gaps.size(), 15u);
   EXPECT_LE(gaps[0], 3);  // the first restart is at once, as the kubelet's
   for (std::size_t i = 4; i < gaps.size(); ++i) EXPECT_THAT(gaps[i], AllOf(Ge(30), Le(34))) << "restart " << i;
+}
+
+TEST_F(SupervisorTest, BetweenTwoPullsAPodSaysThatItBacksOff) {
+  daemon_sets = {MakeDaemonSet("agent")};
+  Main(daemon_sets[0]).set_image("docker.io/library/missing:1");
+  Apply();
+  const auto reason = [this] { return PodStatus().containerstatuses(0).state().waiting().reason(); };
+  loop.Advance(seconds(1));
+  EXPECT_EQ(reason(), "ErrImagePull");
+  loop.Advance(seconds(4));
+  EXPECT_EQ(reason(), "ImagePullBackOff");
+  loop.Advance(minutes(10));
+  EXPECT_EQ(reason(), "ImagePullBackOff");
+  std::vector<std::int64_t> gaps;  // seconds between two pulls: the image's own back-off
+  std::optional<MonoTime> last;
+  for (const auto& call : runtime.calls()) {
+    if (call.method != "PullImage") continue;
+    if (last) gaps.push_back(std::chrono::round<seconds>(call.at - *last).count());
+    last = call.at;
+  }
+  EXPECT_THAT(gaps, ElementsAre(10, 20, 40, 80, 160));
+}
+
+TEST_F(SupervisorTest, EveryWaitAfterACrashIsToldAsAnEvent) {
+  runtime.SetBehaviour("main", Behaviour{.exits_after = seconds(1), .exit_code = 1});
+  daemon_sets = {MakeDaemonSet("agent")};
+  Apply();
+  loop.Advance(minutes(2));
+  int told = 0;
+  for (const auto& logged : engine->events.Recent()) {
+    if (logged->event.reason() != "BackOff") continue;
+    EXPECT_THAT(logged->event.message(), HasSubstr("Back-off restarting failed container main in pod "));
+    told += logged->event.count();
+  }
+  const corev1::ContainerStatus& main = PodStatus().containerstatuses(0);
+  ASSERT_EQ(main.state().waiting().reason(), "CrashLoopBackOff");
+  EXPECT_GE(main.restartcount(), 3);
+  EXPECT_EQ(told, main.restartcount()) << "the first restart was at once, and one wait is under way";
 }
 
 TEST_F(SupervisorTest, AnAnnotationThatCannotBeReadIsToldAsAnEvent) {
