@@ -26,6 +26,7 @@ sys.path.append(str(ROOT / "tests" / "e2e"))  # for its manifests
 import cluster as cluster_module  # noqa: E402
 import containerd as containerd_module  # noqa: E402
 import go_tools  # noqa: E402
+import process_tree  # noqa: E402
 from cluster_node import ClusterNode, Runtimes, grant_access  # noqa: E402
 from kubelet_node import KubeletNode  # noqa: E402
 from space import Space  # noqa: E402
@@ -48,7 +49,7 @@ def pytest_sessionstart(session):
         pytest.exit(str(error), returncode=2)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is cut off takes its nodes away too
     containerd_module.enter_private_network()
-    containerd_module.adopt_orphans()
+    process_tree.adopt_orphans()
 
 
 @pytest.fixture(scope="session")

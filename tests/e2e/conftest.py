@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "e2e")]
 import containerd as containerd_module  # noqa: E402
 import daemon as daemon_module  # noqa: E402
+import process_tree  # noqa: E402
 
 GONE_SECONDS = 40
 
@@ -29,7 +30,7 @@ def pytest_sessionstart(session):
     if os.geteuid() != 0:
         pytest.exit("the end-to-end tests start a private containerd, which needs root", returncode=2)
     containerd_module.enter_private_network()
-    containerd_module.adopt_orphans()
+    process_tree.adopt_orphans()
 
 
 def pytest_generate_tests(metafunc):
@@ -48,7 +49,7 @@ def runtime(request):
     yield instance
     left = instance.leftovers()
     resisted = instance.stop()
-    containerd_module.reap()
+    process_tree.reap()
     assert left + resisted == [], "the tests left this behind"
 
 
