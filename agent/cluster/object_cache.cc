@@ -1,9 +1,7 @@
 #include "agent/cluster/object_cache.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include "agent/base/log.h"
+#include "agent/model/message_bytes.h"
 
 namespace daemonsetd::cluster {
 namespace {
@@ -12,18 +10,6 @@ using google::protobuf::Message;
 
 constexpr char kLastApplied[] = "kubectl.kubernetes.io/last-applied-configuration";
 constexpr std::string_view kSecretKind = "Secret";
-
-// Equal objects give equal bytes, so that they are not written again.
-std::string BytesOf(const Message& object) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    object.SerializeToCodedStream(&coded);
-  }
-  return bytes;
-}
 
 // A record of an object that does not exist has no bytes; an object always has some, its name.
 bool IsAbsent(const store::ObjectRecord& record) { return record.object().empty(); }
@@ -51,7 +37,7 @@ void ObjectCache::PutServices(const std::string& ns, const corev1::ServiceList& 
 }
 
 void ObjectCache::PutMessage(const Id& id, const Message& object, WallTime seen_at) {
-  PutRecord(id, BytesOf(object), seen_at);
+  PutRecord(id, model::DeterministicBytes(object), seen_at);  // equal ones are not written again
 }
 
 void ObjectCache::PutRecord(const Id& id, std::optional<std::string> bytes, WallTime seen_at) {

@@ -32,8 +32,6 @@ using pods::PodIdentity;
 using pods::PodWorker;
 
 constexpr char kSource[] = "API server";
-// Until the watch has shown what a write did that answers without the object.
-constexpr Nanoseconds kSettle = std::chrono::seconds(5);
 // A label that comes back so soon has cost no pod its life.
 constexpr Nanoseconds kFlicker = std::chrono::seconds(1);
 constexpr Nanoseconds kShortLook = std::chrono::milliseconds(2);

@@ -85,9 +85,7 @@ Task<Status> PodWrites::Delete(decide::merge::DeleteObject deletion) {
     how.mutable_preconditions()->set_resourceversion(deletion.resource_version);
   }
   kube::NamespacedName name(deletion.namespace_, deletion.name);
-  const Status status = co_await client_.Delete<corev1::Pod>(std::move(name), std::move(how), kWrite);
-  if (!status && status.error().kind() == ErrorKind::kAbsent) co_return Ok();
-  co_return status;
+  co_return co_await client_.Delete<corev1::Pod>(std::move(name), std::move(how), kWrite);
 }
 
 Task<Status> PodWrites::WriteStatus(corev1::Pod object) {
@@ -96,9 +94,8 @@ Task<Status> PodWrites::WriteStatus(corev1::Pod object) {
   co_return Take(written);
 }
 
-// An object that went meanwhile needs no write any more.
 Status PodWrites::Take(const Result<corev1::Pod>& answer) {
-  if (!answer) return answer.error().kind() == ErrorKind::kAbsent ? Ok() : Status(answer.error());
+  if (!answer) return answer.error();
   server_.Wrote(*answer);
   return Ok();
 }

@@ -25,7 +25,7 @@ class PodWrites {
   Task<Status> Create(corev1::Pod pod, std::string owner_uid, std::uint32_t sequence);
   // POST of a mirror pod. An older one of that name is for the next merge.
   Task<Status> CreateMirror(corev1::Pod mirror);
-  // An object that is not there any more is success.
+  // kAbsent: there is no such object any more. So with the others below.
   Task<Status> Delete(decide::merge::DeleteObject deletion);
   // `object`, with the status to write; kConflict: another version is there by now.
   Task<Status> WriteStatus(corev1::Pod object);

@@ -137,8 +137,8 @@ std::vector<ServerView::PodPtr> ServerView::Pods() const {
   return all;
 }
 
-// All of them are kept, those too that do not belong here: explain says why, without the server as well, and a node whose
-// labels change then has what it needs.
+// All of them are kept, those too that do not belong here: explain says why, without the server as well, and a node
+// whose labels change then has what it needs.
 void ServerView::DaemonSetChanged(const kube::NamespacedName& name) {
   if (const DaemonSetPtr daemon_set = daemon_sets_.Find(name)) {
     cache_.Put(Lasting(*daemon_set), timeline_.Read().wall);

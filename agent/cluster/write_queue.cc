@@ -1,12 +1,14 @@
 #include "agent/cluster/write_queue.h"
 
+#include <utility>
+
 #include "agent/base/log.h"
 
 namespace daemonsetd::cluster {
 namespace {
 
 // Somebody else wrote meanwhile: the watch brings what they wrote, and the next try rests on it.
-constexpr Nanoseconds kAfterConflict = std::chrono::milliseconds(200);
+constexpr BackoffLimits kAfterConflict{.initial = std::chrono::milliseconds(200), .maximum = kSettle};
 // The server is away: its return is heard of, so that the wait need not grow long.
 constexpr BackoffLimits kUnreachable{.initial = std::chrono::milliseconds(500), .maximum = std::chrono::seconds(10)};
 
@@ -38,13 +40,16 @@ void WriteQueue::Ended(const std::string& key, const std::string& what, Nanoseco
   Entry& entry = entries_.at(key);
   entry.under_way = false;
   const MonoTime now = timeline_.mono();
-  if (status) {
+  const bool conflicted = std::exchange(entry.conflict, !status && status.error().kind() == ErrorKind::kConflict);
+  if (status || status.error().kind() == ErrorKind::kAbsent) {
     entry.backoff = Backoff(kWriteRetry);
-    entry.not_before = now + settle;
+    entry.not_before = now + (status ? settle : kSettle);
     entry.error.clear();
-  } else if (status.error().kind() == ErrorKind::kConflict) {
-    entry.not_before = now + kAfterConflict;
+  } else if (entry.conflict) {
+    if (!conflicted) entry.backoff = Backoff(kAfterConflict);
+    entry.not_before = entry.backoff.Fail(now);
   } else {
+    if (conflicted) entry.backoff = Backoff(kWriteRetry);
     if (entry.error.empty() && IsOfTheWay(status.error())) entry.backoff = Backoff(kUnreachable);
     entry.not_before = entry.backoff.Fail(now);
     if (entry.error != status.error().message()) {

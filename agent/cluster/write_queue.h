@@ -17,9 +17,13 @@ namespace daemonsetd::cluster {
 inline constexpr BackoffLimits kWriteRetry{.initial = std::chrono::milliseconds(500),
                                            .maximum = std::chrono::minutes(5)};
 
+// Until the watch has shown what a write did that answers without the object, or that there is none any more.
+inline constexpr Nanoseconds kSettle = std::chrono::seconds(5);
+
 class WriteQueue {
  public:
-  // Makes the write; called only when it is to be tried now.
+  // Makes the write; called only when it is to be tried now. kAbsent: there is nothing to write to any more, and
+  // kSettle long it is not tried. kConflict: the watch has to bring the newer version first.
   using Write = std::function<Task<Status>()>;
 
   // `on_change` is called on the loop when a write ended.
@@ -42,6 +46,7 @@ class WriteQueue {
   struct Entry {
     bool under_way = false;
     Backoff backoff{kWriteRetry};
+    bool conflict = false;  // was the answer to the last try
     MonoTime not_before{};
     std::string error;
   };

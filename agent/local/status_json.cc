@@ -2,10 +2,10 @@
 
 #include <memory>
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/type_resolver_util.h>
+
+#include "agent/model/message_bytes.h"
 
 namespace daemonsetd::local {
 namespace {
@@ -16,13 +16,7 @@ constexpr char kTypeUrlPrefix[] = "type.googleapis.com";
 
 std::string ToJson(const google::protobuf::Message& message, bool indent) {
   // MessageToJsonString prints maps in hash order, which differs between equal messages: encode in sorted order first.
-  std::string binary;
-  {
-    google::protobuf::io::StringOutputStream raw(&binary);
-    google::protobuf::io::CodedOutputStream stream(&raw);
-    stream.SetSerializationDeterministic(true);
-    message.SerializePartialToCodedStream(&stream);
-  }
+  const std::string binary = model::DeterministicBytes(message);
   const std::unique_ptr<google::protobuf::util::TypeResolver> resolver(
       google::protobuf::util::NewTypeResolverForDescriptorPool(kTypeUrlPrefix,
                                                                message.GetDescriptor()->file()->pool()));

@@ -1,8 +1,6 @@
 #include "agent/manifests/reader.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 
 #include "agent/base/digest.h"
 #include "agent/model/defaulting.h"
+#include "agent/model/message_bytes.h"
 #include "agent/model/validation.h"
 
 namespace daemonsetd::manifests {
@@ -19,18 +18,8 @@ namespace {
 constexpr std::string_view kConfigSource = "kubernetes.io/config.source";
 constexpr std::string_view kConfigHash = "kubernetes.io/config.hash";
 
-std::string DeterministicBytes(const google::protobuf::Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream out(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&out);
-  coded.SetSerializationDeterministic(true);
-  message.SerializeWithCachedSizes(&coded);
-  return bytes;
-}
-
 std::string ContentHash(const google::protobuf::Message& message) {
-  message.ByteSizeLong();  // fills the cached sizes
-  return fmt::format("{:016x}", Fnv1a64(DeterministicBytes(message)));
+  return fmt::format("{:016x}", Fnv1a64(model::DeterministicBytes(message)));
 }
 
 // Kinds that real manifests carry beside their DaemonSet. Named one by one, so that a misspelt "DaemonSett" stays an

@@ -98,9 +98,30 @@ TEST_F(WriteQueueTest, AConflictIsNoFailure) {
   for (int i = 1; i <= 9; ++i) {
     Ask();
     EXPECT_EQ(begun, i);
-    loop.Advance(milliseconds(1200));
+    loop.Advance(seconds(7));
   }
   EXPECT_EQ(queue.ErrorOf("status a"), "");
+}
+
+TEST_F(WriteQueueTest, AWatchThatLagsBehindIsNotRushed) {
+  for (int i = 0; i < 99; ++i) answers.push_back(Error(ErrorKind::kConflict, "the object has been modified"));
+  for (int i = 0; i < 60; ++i) {
+    Ask();
+    loop.Advance(seconds(1));
+  }
+  EXPECT_LT(begun, 20);
+}
+
+TEST_F(WriteQueueTest, WhatIsNotThereAnyMoreIsLeftToTheWatch) {
+  answers.push_back(Error(ErrorKind::kAbsent, "not found"));
+  Ask();
+  loop.Advance(seconds(4));
+  Ask();
+  EXPECT_EQ(begun, 1);
+  EXPECT_EQ(queue.ErrorOf("status a"), "");
+  loop.Advance(seconds(2));
+  Ask();
+  EXPECT_EQ(begun, 2);
 }
 
 TEST_F(WriteQueueTest, ClosingEndsWhatIsUnderWay) {
