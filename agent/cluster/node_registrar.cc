@@ -135,6 +135,8 @@ kube::CallOptions NodeRegistrar::Options() const {
 // The watch brought another Node, none, or its first word.
 void NodeRegistrar::Watched() {
   const NodePtr found = reflector_->Find({"", settings_.node_name});
+  // By its number an answer from before would be newer than all that the server says now.
+  if (reflector_->change_source() == kube::ReflectorCore::ChangeSource::kOlderList) ahead_ = false;
   if (found) {
     if (current_ && kube::SameVersion(found->metadata(), current_->metadata())) {
       current_ = found;  // the same content, held once
@@ -208,7 +210,11 @@ void NodeRegistrar::Publish() {
     decide::NodeWrites writes =
         decide::RegisterNode(Desired(conditions_, std::nullopt), base_.get(), settings_.agent_version, now,
                              {.uid = base_->metadata().uid(), .status_written = now});
-    if (writes.status) view_ = std::make_shared<const corev1::Node>(std::move(*writes.status));
+    corev1::Node ahead = *base_;
+    // Until the server answers, which may refuse them, the labels that the configuration names by now.
+    if (writes.update && !observed()) *ahead.mutable_metadata() = std::move(*writes.update->mutable_metadata());
+    if (writes.status) *ahead.mutable_status() = std::move(*writes.status->mutable_status());
+    view_ = std::make_shared<const corev1::Node>(std::move(ahead));
   }
   Tell();
 }

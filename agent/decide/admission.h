@@ -16,7 +16,8 @@ inline constexpr char kNodeAffinityReason[] = "NodeAffinity";
 
 struct Admission {
   bool admitted = false;
-  std::string reason;   // Kubernetes' word: kNodeAffinityReason, "OutOfcpu", "OutOfmemory", "OutOfpods", "NodePorts", ...
+  std::string
+      reason;  // Kubernetes' word: kNodeAffinityReason, "OutOfcpu", "OutOfmemory", "OutOfpods", "NodePorts", ...
   std::string message;  // "needs cpu 500m, free 200m of 2", "host port 9100/TCP is taken by kube-system/other"
 };
 

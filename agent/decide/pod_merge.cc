@@ -335,8 +335,9 @@ class PodMerger {
   void Manage(std::size_t index, const std::vector<const corev1::Pod*>& members) {
     const MergeSet& set = input_.sets[index];
     const std::string& owner_uid = set.daemon_set->metadata().uid();
-    Placement placement = plan_.placements[index];
-    placement.should_keep_running |= !set.may_stop;
+    const Placement& placement = plan_.placements[index];
+    Placement lasting = placement;
+    lasting.should_keep_running |= !set.may_stop;
     const std::vector<const LocalPod*> provisional = WithoutObject(owner_uid);
     GiveUp(index, members, provisional);
 
@@ -361,7 +362,7 @@ class PodMerger {
                       .available = local->ready});
     }
     const DaemonSetVerdict verdict =
-        ManageDaemonPods(placement, pods, AllowsSurge(*set.daemon_set), set.replace_failed);
+        ManageDaemonPods(lasting, pods, AllowsSurge(*set.daemon_set), set.replace_failed);
     if (!placement.should_run) plan_.waiting_for[index] = placement.reason;
     if (SetsComplete() && ObjectsComplete()) {
       for (const DaemonSetVerdict::Deletion& deletion : verdict.deletions) Remove(deletion, provisional);

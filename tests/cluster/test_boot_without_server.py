@@ -91,3 +91,24 @@ def test_the_right_pods_run_and_the_status_says_what_is_wrong(lone_cluster, lone
     assert {name: uid_of(pod) for name, pod in after.items()} == {name: uid_of(pod) for name, pod in before.items()}
     lone_space.wait_for(lambda: re.search("^API server: +reachable$", node.ctl("get", "status"), re.M), "all is well")
     lone_space.wait_for(node.ready, "the Node is Ready")
+
+
+def test_labels_of_the_configuration_decide_at_a_boot_without_the_server(lone_space, proxy, node):
+    """The Node of the checkpoint is as the server had it; what the configuration says since then holds."""
+    lone_space.apply(workload("plain"), workload("one", nodeSelector={"tier": "one"}),
+                     workload("two", nodeSelector={"tier": "two"}))
+    for name in ("plain", "one"):
+        lone_space.running(name, [node])
+    node.agent.config["nodeLabels"] = {"tier": "two"}
+    boot(node, proxy.refuse)
+    ready_locally(node, "plain", "two")
+    assert pods_here(node) == {"plain", "two"}
+    assert "tier=one" in node.ctl("explain", "one", "-n", lone_space.namespace), "why it is not here is known"
+    running = node.running()
+    proxy.heal()
+    lone_space.news_arrive([node])
+    for name in ("plain", "two"):
+        lone_space.running(name, [node])
+    lone_space.gone("one")
+    assert node.running() == running
+    assert node.object()["metadata"]["labels"]["tier"] == "two"

@@ -4,7 +4,6 @@ import json
 import socket
 
 import cluster as cluster_module
-import containerd
 import go_tools
 import process_tree
 import pytest
@@ -175,9 +174,9 @@ def test_two_control_planes_do_not_meet(cluster, lone_cluster):
 def test_nothing_stays_after_the_end(make_cluster):
     cluster = make_cluster(controller_manager=True)
     pids = [process.pid for process in cluster.processes]
-    assert len(pids) == 3 and all(map(containerd.alive, pids))
+    assert len(pids) == 3 and all(map(process_tree.alive, pids))
     assert cluster.stop() == []
-    assert not any(map(containerd.alive, pids))
+    assert not any(map(process_tree.alive, pids))
     assert not cluster.directory.exists()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", cluster.port)) != 0

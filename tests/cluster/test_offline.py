@@ -94,6 +94,7 @@ def test_labels_known_before_decide_at_a_boot_without_the_server(lone_cluster, l
     node.start(wait=False)
     ready_locally(node, "plain")
     assert not node.containers("ssd-")
+    assert "disk=ssd" in node.ctl("explain", "ssd", "-n", lone_space.namespace), "and after a boot"
     reconnected(lone_space, node, "plain")
 
 

@@ -22,5 +22,5 @@ def ready_locally(node, *names):
 
 
 def pods_here(node):
-    """The names of the DaemonSets that have containers on the node."""
-    return {c.pod.rsplit("-", 1)[0] for c in node.containers()}
+    """The names of the DaemonSets of which something runs on the node."""
+    return {c.pod.rsplit("-", 1)[0] for c in node.containers() if c.running}

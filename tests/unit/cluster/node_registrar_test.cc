@@ -275,6 +275,7 @@ TEST_F(NodeRegistrarTest, TheCheckpointsNodeIsUsedUntilTheServerAnswers) {
   Stop();
   api.Inject("WATCH nodes", Mishap::kFails, Error(ErrorKind::kRetry, "connection refused"), 100);
   runtime.SetNetworkReady(false);
+  rack = "r2";
   Make();
   registrar->UseCached(cached);
   ASSERT_NE(registrar->node(), nullptr);
@@ -286,7 +287,7 @@ TEST_F(NodeRegistrarTest, TheCheckpointsNodeIsUsedUntilTheServerAnswers) {
   EXPECT_THAT(registrar->uid(), IsEmpty());
   EXPECT_THAT(registrar->problem(), HasSubstr("connection refused"));
   EXPECT_EQ(Condition(*registrar->node(), "Ready").status(), "False") << "our newest conditions";
-  EXPECT_EQ(decide::ValueOf(registrar->node()->metadata().labels(), "rack"), "r1");
+  EXPECT_EQ(decide::ValueOf(registrar->node()->metadata().labels(), "rack"), "r2") << "the configuration's";
 
   api.ClearMishaps();
   loop.Advance(minutes(1));

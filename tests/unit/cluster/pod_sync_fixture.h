@@ -102,6 +102,9 @@ class PodApi final : public kube::HttpTransport {
     if (stored.contains(pod.metadata().name())) {
       return Answer(testing::StatusResponse(409, "AlreadyExists", "pods \"a\" already exists"));
     }
+    if (!pod.metadata().resourceversion().empty()) {
+      return Answer(testing::StatusResponse(500, "", "resourceVersion can not be set for Create requests"));
+    }
     pod.mutable_metadata()->clear_uid();
     if (admit) {
       if (auto refusal = admit(pod)) return Answer(std::move(*refusal));

@@ -340,6 +340,20 @@ TEST_F(PodMergeTest, StopsByItselfWhatNoLongerBelongsHereWhenTheServerIsAway) {
 }
 
 // LC-20
+TEST_F(PodMergeTest, AVerdictThatIsNewStopsNothingAndStartsNothing) {  // PL-06
+  (*set.mutable_spec()->mutable_template_()->mutable_spec()->mutable_nodeselector())["disk"] = "ssd";
+  HostSet();
+  input.sets.front().may_stop = false;
+  AddObject("p");
+  AddLocal("p", "p");
+  EXPECT_THAT(Actions(), IsEmpty());
+  local.front().asleep = true;
+  local.front().has_worker = false;
+  input.server_reachable = false;
+  input.daemon_sets = input.objects = Knowledge::kCached;
+  EXPECT_THAT(Actions(), IsEmpty());
+}
+
 TEST_F(PodMergeTest, AShorterGraceTakesEffectAndALongerDoesNot) {
   HostSet();
   corev1::Pod& object = AddObject("p");
