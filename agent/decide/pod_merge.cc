@@ -361,8 +361,7 @@ class PodMerger {
                       .ready = local->ready,
                       .available = local->ready});
     }
-    const DaemonSetVerdict verdict =
-        ManageDaemonPods(lasting, pods, AllowsSurge(*set.daemon_set), set.replace_failed);
+    const DaemonSetVerdict verdict = ManageDaemonPods(lasting, pods, AllowsSurge(*set.daemon_set), set.replace_failed);
     if (!placement.should_run) plan_.waiting_for[index] = placement.reason;
     if (SetsComplete() && ObjectsComplete()) {
       for (const DaemonSetVerdict::Deletion& deletion : verdict.deletions) Remove(deletion, provisional);
