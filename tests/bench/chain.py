@@ -42,13 +42,16 @@ AUDIT = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["Requ
 class Chain:
     """A control plane and one node on it."""
 
-    def __init__(self, runtimes, build):
+    def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="dsd-chain-", dir="/tmp"))
         self.audit = self.directory / "audit.log"
         policy = self.directory / "audit.yaml"
         policy.write_text(json.dumps(AUDIT))
         self.cluster = Cluster(self.directory / "cluster", controller_manager=True, **self.options, apiserver_arguments=[
             f"--audit-log-path={self.audit}", f"--audit-policy-file={policy}", "--audit-log-mode=blocking"])
+        self.node = None
+
+    def start(self, runtimes, build):
         self.cluster.start()
         self.node = self.make_node(runtimes.take("2"), build)
         self.node.start()
@@ -127,7 +130,7 @@ class Chain:
             proxy.close()
 
     def close(self):
-        problems = self.node.take_away()
+        problems = self.node.take_away() if self.node else []
         self.cluster.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
         return problems
@@ -239,7 +242,8 @@ def main():
     runtimes, chains, problems = Runtimes(), [], []
     try:
         for kind in (Ours, BuiltIn):
-            chains.append(kind(runtimes, arguments.build.resolve()))
+            chains.append(kind())
+            chains[-1].start(runtimes, arguments.build.resolve())
         results = measure(chains, arguments.rounds, arguments.idle)
     finally:
         problems = [line for chain in chains for line in chain.close()] + runtimes.stop()
