@@ -1,6 +1,6 @@
 #include "agent/async/file_stamp.h"
 
-namespace daemonsetd {
+namespace daemonsetd::async {
 namespace {
 
 std::int64_t Nanos(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
@@ -15,4 +15,4 @@ FileStamp FileStampOf(const struct stat& status) {
           .changed = Nanos(status.st_ctim)};
 }
 
-}  // namespace daemonsetd
+}  // namespace daemonsetd::async

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace daemonsetd {
+namespace daemonsetd::async {
 
 // Another one whenever the file behind a path was written, replaced, or made readable. Two writes within one tick of
 // the file system's clock differ in inode or size.
@@ -21,4 +21,4 @@ struct FileStamp {
 
 FileStamp FileStampOf(const struct stat& status);
 
-}  // namespace daemonsetd
+}  // namespace daemonsetd::async

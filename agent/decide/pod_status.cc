@@ -161,7 +161,7 @@ class ContainerStatuses {
       const ContainerMemory& memory = remembered->second;
       if (memory.crash_delay > Nanoseconds::zero() && now_.mono < memory.exit_seen + memory.crash_delay) {
         auto* waiting = result.mutable_state()->mutable_waiting();
-        waiting->set_reason("CrashLoopBackOff");
+        waiting->set_reason(kCrashLoopReason);
         waiting->set_message(fmt::format("back-off {} restarting failed container={} pod={}_{}({})",
                                          FormatDuration(memory.crash_delay), container.name(), pod_.metadata().name(),
                                          pod_.metadata().namespace_(), pod_.metadata().uid()));

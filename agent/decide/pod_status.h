@@ -12,6 +12,9 @@
 
 namespace daemonsetd::decide {
 
+// Why a container waits that ended and is to start again.
+inline constexpr char kCrashLoopReason[] = "CrashLoopBackOff";
+
 struct StatusFacts {
   std::vector<std::string> host_ips;
   WallTime start_time;  // when this agent first accepted the pod

@@ -87,14 +87,14 @@ class Scanner {
       struct stat link{};
       if (::lstat(path.c_str(), &link) != 0) return;
       result_.present.push_back(name);
-      return Refuse(name, path, FileStampOf(link), FromErrno("can't be read", errno));
+      return Refuse(name, path, async::FileStampOf(link), FromErrno("can't be read", errno));
     }
     if (!S_ISREG(status.st_mode)) return;
     result_.present.push_back(name);
     if (request_.being_written.contains(name)) return;
     if (request_.just_created.contains(name) && status.st_size == 0) return;
     const auto known = request_.known.find(name);
-    const bool unchanged = known != request_.known.end() && known->second.stamp == FileStampOf(status);
+    const bool unchanged = known != request_.known.end() && known->second.stamp == async::FileStampOf(status);
     if (unchanged && !request_.forced.contains(name)) return;
     Read(name, path);
   }
@@ -110,17 +110,17 @@ class Scanner {
         result_.unstable = true;
         return;
       }
-      return Refuse(name, path, FileStampOf(status), FromErrno("can't be read", code));
+      return Refuse(name, path, async::FileStampOf(status), FromErrno("can't be read", code));
     }
     if (!S_ISREG(before.st_mode)) return;
     const Result<std::string> text = ReadAll(file.get());
     struct stat after{};
-    if (::fstat(file.get(), &after) != 0 || FileStampOf(after) != FileStampOf(before)) {
+    if (::fstat(file.get(), &after) != 0 || async::FileStampOf(after) != async::FileStampOf(before)) {
       result_.unstable = true;
       return;
     }
-    if (!text) return Refuse(name, path, FileStampOf(after), text.error());
-    ReadFile read{.name = name, .known = {.stamp = FileStampOf(after), .text_hash = Fnv1a64(*text)}};
+    if (!text) return Refuse(name, path, async::FileStampOf(after), text.error());
+    ReadFile read{.name = name, .known = {.stamp = async::FileStampOf(after), .text_hash = Fnv1a64(*text)}};
     const auto known = request_.known.find(name);
     read.same_text =
         known != request_.known.end() && known->second.readable && known->second.text_hash == read.known.text_hash;
@@ -128,7 +128,7 @@ class Scanner {
     result_.read.push_back(std::move(read));
   }
 
-  void Refuse(const std::string& name, const std::string& path, const FileStamp& stamp, const Error& error) {
+  void Refuse(const std::string& name, const std::string& path, const async::FileStamp& stamp, const Error& error) {
     const auto known = request_.known.find(name);
     if (known != request_.known.end() && known->second.stamp == stamp && !known->second.readable) return;
     ReadFile read{.name = name, .known = {.stamp = stamp, .readable = false}};

@@ -14,7 +14,7 @@ namespace daemonsetd::manifests {
 
 // A file as it was read last.
 struct KnownFile {
-  FileStamp stamp;
+  async::FileStamp stamp;
   std::uint64_t text_hash = 0;
   bool readable = true;
 };

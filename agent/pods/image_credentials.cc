@@ -180,14 +180,14 @@ std::vector<v1::AuthConfig> FindImageCredentials(const std::vector<ImageCredenti
 
 ImageCredentials::ImageCredentials(std::string path, async::BlockingPool& pool) : path_(std::move(path)), pool_(pool) {}
 
-Result<FileStamp> ImageCredentials::StampOf(const std::string& path) {
+Result<async::FileStamp> ImageCredentials::StampOf(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return SystemError("imageCredentialsFile " + path, errno);
-  return FileStampOf(status);
+  return async::FileStampOf(status);
 }
 
 ImageCredentials::File ImageCredentials::Read(const std::string& path, const File& before) {
-  const Result<FileStamp> stamp = StampOf(path);
+  const Result<async::FileStamp> stamp = StampOf(path);
   if (stamp && before.stamp == *stamp) return before;
   File file = before;
   file.stamp.reset();

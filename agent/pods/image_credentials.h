@@ -56,11 +56,11 @@ class ImageCredentials {
 
  private:
   struct File {
-    std::optional<FileStamp> stamp;  // of the version that was read
+    std::optional<async::FileStamp> stamp;  // of the version that was read
     std::vector<ImageCredential> credentials;
     Status status = Ok();
   };
-  static Result<FileStamp> StampOf(const std::string& path);
+  static Result<async::FileStamp> StampOf(const std::string& path);
   static File Read(const std::string& path, const File& before);
 
   std::string path_;

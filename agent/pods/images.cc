@@ -155,7 +155,7 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
     PullOutcome outcome =
         Fail("ImagePullBackOff", Error(ErrorKind::kRetry, fmt::format("Back-off pulling image \"{}\": {}: {}",
                                                                       request.image, failure.reason, failure.message)));
-    outcome.retry_at = failed->second.backoff.due();
+    outcome.retry_at = failure.backoff.due();
     co_return outcome;
   }
 

@@ -4,7 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <string_view>
+
+#include "agent/decide/pod_status.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -13,12 +14,10 @@ using decide::ReferenceTo;
 using decide::ReferenceToContainer;
 using ContainerStatuses = google::protobuf::RepeatedPtrField<corev1::ContainerStatus>;
 
-constexpr std::string_view kCrashLoop = "CrashLoopBackOff";
-
 // The back-off after this very crash.
 bool Has(const ContainerStatuses& statuses, const corev1::ContainerStatus& wanted) {
   return std::any_of(statuses.begin(), statuses.end(), [&wanted](const corev1::ContainerStatus& status) {
-    return status.name() == wanted.name() && status.state().waiting().reason() == kCrashLoop &&
+    return status.name() == wanted.name() && status.state().waiting().reason() == decide::kCrashLoopReason &&
            status.containerid() == wanted.containerid();
   });
 }
@@ -54,7 +53,7 @@ void PodEvents::BackOff(const corev1::PodStatus& before, const corev1::PodStatus
   for (const auto& [statuses, old] : {std::pair(&now.initcontainerstatuses(), &before.initcontainerstatuses()),
                                       std::pair(&now.containerstatuses(), &before.containerstatuses())}) {
     for (const corev1::ContainerStatus& status : *statuses) {
-      if (status.state().waiting().reason() != kCrashLoop || Has(*old, status)) continue;
+      if (status.state().waiting().reason() != decide::kCrashLoopReason || Has(*old, status)) continue;
       Warn(status.name(), "BackOff",
            fmt::format("Back-off restarting failed container {} in pod {}_{}({})", status.name(),
                        pod_.metadata().name(), pod_.metadata().namespace_(), pod_.metadata().uid()));

@@ -20,12 +20,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("support", "e2e", "cluster")]
 import containerd  # noqa: E402
 import process_tree  # noqa: E402
+from audit_log import requests_of  # noqa: E402
 from cluster import Cluster, write_kubeconfig  # noqa: E402
 from cluster_node import ClusterNode, Runtimes, grant_access  # noqa: E402
+from fault_proxy import FaultProxy  # noqa: E402
 from kubelet_node import KubeletNode  # noqa: E402
 from processes import cpu_seconds, memory  # noqa: E402
 from tables import columns  # noqa: E402
-from traffic import CountingProxy, requests_of  # noqa: E402
 from workloads import workload  # noqa: E402
 
 MANY = 30
@@ -112,7 +113,7 @@ class Chain:
 
     def idle(self, seconds):
         """With pods that run: memory, CPU, and what the node asks of the API server in a minute."""
-        proxy = CountingProxy(self.cluster.port)
+        proxy = FaultProxy(self.cluster.port)  # here it only counts
         try:
             self.restart(proxy.port)
             time.sleep(SETTLE_SECONDS)

@@ -37,6 +37,7 @@ class FaultProxy:
         held = reserved_port()
         self.port = held.getsockname()[1]
         held.close()
+        self.bytes = 0  # that came, from both sides
         self.pairs = set()  # all of this: in the loop's thread
         self._listener = None
         self._last_request = None
@@ -176,6 +177,7 @@ class Pair:
             self.reset()
 
     def came(self, side, data):
+        self._proxy.bytes += len(data)
         if self.swallowed or (self.mute and side is self.server):
             return
         other = self.server if side is self.agent else self.agent

@@ -27,7 +27,7 @@ Error Unreadable(int code) {
 FileState StateOf(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return {.error = errno};
-  return {.stamp = FileStampOf(status)};
+  return {.stamp = async::FileStampOf(status)};
 }
 
 Result<std::string> ReadSmallFile(const std::string& path, std::size_t limit) {

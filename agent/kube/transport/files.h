@@ -11,7 +11,7 @@ namespace daemonsetd::kube {
 // Changes also when the file behind a path is removed or comes.
 struct FileState {
   int error = 0;  // errno of stat, 0 when the file is there
-  FileStamp stamp;
+  async::FileStamp stamp;
 
   bool operator==(const FileState&) const = default;
 };
