@@ -6,6 +6,10 @@
 // updates follow each other, never more than maxUnavailable healthy pods are lost to them (RO-01). Broken old pods are
 // replaced first; that costs nothing (RO-16). Dead nodes that did not take the new version are set aside (RO-02); one
 // that died with it counts, since the new version may be what killed it.
+//
+// The input may lag behind the server, as watches do. What keeps the budget then is the caller's: before each step it
+// reads the DaemonSet anew and has the same generation; each write names the pod's UID and resourceVersion; and its own
+// accepted writes show in the input at once.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +27,7 @@ struct RolloutNode {
   bool dead = false;         // its Ready condition is not True, or its Lease has run out
   bool dead_before = false;  // and that since before this rollout began
   bool has_images = false;   // it reports every image of the new template
-  bool surge_asked = false;  // a live old pod carries kSurgeAnnotation with the present hash
+  bool surge_asked = false;  // a live old pod carries kSurgeAnnotation with the present hash, or our write was accepted
   // Of this DaemonSet on this node. Those of a dead node are neither ready nor available, whatever their objects say;
   // those whose deletion was accepted are terminating, though no watch has shown it yet.
   std::vector<DaemonPod> pods;
@@ -45,20 +49,22 @@ struct RolloutStep {
   Kind kind = Kind::kDelete;
   std::string node;
   std::string pod_id;
-  std::string reason;  // "its template changed (2 of 3 unavailable nodes)": one line, for the log and an Event
+  std::string reason;  // "its template changed (node 2 of 3 that may be unavailable)": for the log and an Event
   bool operator==(const RolloutStep&) const = default;
 };
 
 // Where a rollout stands. Numbers of nodes; names sorted.
 struct RolloutProgress {
   std::int32_t desired = 0;
-  std::int32_t updated = 0;  // with an available pod of the new template and no other
+  std::int32_t updated = 0;   // with an available pod of the new template and no other
+  std::int32_t outdated = 0;  // not set aside, and with a pod of an old template
   std::int32_t max_unavailable = 0;
   std::int32_t max_surge = 0;
   std::int32_t unavailable = 0;           // as the budget counts them: without the nodes that are set aside
-  std::vector<std::string> set_aside;     // dead, without the new version
-  std::vector<std::string> dead_updated;  // dead with the new version: they hold up the rollout
+  std::vector<std::string> set_aside;     // dead, and this rollout has nothing to do with it
+  std::vector<std::string> dead_updated;  // dead with the new version, or on the way to it: they hold up the rollout
   std::vector<std::string> broken;        // alive, and its pod is missing or not available
+  bool rolling = false;                   // RollingUpdate: pods are replaced without anybody's hands
   bool images_awaited = false;            // healthy pods stay for their nodes' images only
   bool complete = false;                  // every desired node that is not set aside is updated
   std::string refusal;                    // why this strategy can never be carried out; empty: it can
@@ -69,7 +75,7 @@ struct RolloutPlan {
   RolloutProgress progress;
 };
 
-// OnDelete has no steps, and complete as above.
+// OnDelete has no steps, and complete as above; so has a DaemonSet that is being deleted.
 RolloutPlan PlanRollout(const RolloutInput& input);
 
 // With maxSurge two pods of one template meet on a node, which cannot be where it takes ports of the host (RO-06,
