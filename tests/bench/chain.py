@@ -18,9 +18,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("support", "e2e", "cluster")]
+import audit_log  # noqa: E402
 import containerd  # noqa: E402
 import process_tree  # noqa: E402
-from audit_log import requests_of  # noqa: E402
 from cluster import Cluster, write_kubeconfig  # noqa: E402
 from cluster_node import ClusterNode, Runtimes, grant_access  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
@@ -36,8 +36,6 @@ RIGHTS = ROOT / "packaging" / "kubernetes"
 SETS = "/apis/apps/v1/namespaces/default/daemonsets"
 NODES = "/api/v1/nodes"
 PODS = "/api/v1/namespaces/default/pods"
-AUDIT = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-         "rules": [{"level": "Metadata"}]}
 
 
 class Chain:
@@ -46,10 +44,8 @@ class Chain:
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="dsd-chain-", dir="/tmp"))
         self.audit = self.directory / "audit.log"
-        policy = self.directory / "audit.yaml"
-        policy.write_text(json.dumps(AUDIT))
-        self.cluster = Cluster(self.directory / "cluster", controller_manager=True, **self.options, apiserver_arguments=[
-            f"--audit-log-path={self.audit}", f"--audit-policy-file={policy}", "--audit-log-mode=blocking"])
+        self.cluster = Cluster(self.directory / "cluster", controller_manager=True, **self.options,
+                               apiserver_arguments=audit_log.arguments(self.audit, self.directory / "audit.yaml"))
         self.node = None
 
     def start(self, runtimes, build):
@@ -79,7 +75,7 @@ class Chain:
             for index in range(count):
                 client.create(SETS, workload(f"bench-{index}", terminationGracePeriodSeconds=1))
             ready = set()
-            for pod in objects(stream):
+            for pod in stream.objects():
                 if is_ready(pod):
                     ready.add(pod["metadata"]["name"])
                 if len(ready) == count:
@@ -93,9 +89,9 @@ class Chain:
         client.create(SETS, workload("bench-0", terminationGracePeriodSeconds=1))
         with client.watch(NODES, seconds=WAIT_SECONDS) as nodes, client.watch(PODS, seconds=WAIT_SECONDS) as pods:
             self.node.start(wait=False)
-            next(objects(nodes))
+            next(nodes.objects())
             begin = time.monotonic()
-            next(pod for pod in objects(pods) if is_ready(pod))
+            next(pod for pod in pods.objects() if is_ready(pod))
             seconds = time.monotonic() - begin
         self.node.wait_until_ready()
         self.cluster.wait_for(lambda: not self.taints_of_the_start(), f"{self.name}: the node's start is over")
@@ -119,13 +115,13 @@ class Chain:
             time.sleep(SETTLE_SECONDS)
             pids = self.pids() | {"containerd": self.node.runtime.pid}
             cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
-            size, asked = proxy.bytes, len(requests_of(self.audit, self.user))
+            size, asked = proxy.bytes, len(audit_log.requests_of(self.audit, self.user))
             time.sleep(seconds)
             return {"seconds": seconds,
                     "memory": {name: memory(pid) for name, pid in pids.items()},
                     "cpu_seconds": {name: round(cpu_seconds(pid) - cpu[name], 3) for name, pid in pids.items()},
                     "bytes_per_minute": (proxy.bytes - size) * 60 / seconds,
-                    "requests_per_minute": (len(requests_of(self.audit, self.user)) - asked) * 60 / seconds}
+                    "requests_per_minute": (len(audit_log.requests_of(self.audit, self.user)) - asked) * 60 / seconds}
         finally:
             self.restart(self.cluster.port)
             proxy.close()
@@ -135,17 +131,6 @@ class Chain:
         self.cluster.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
         return problems
-
-
-def objects(stream):
-    """Those of a watch's events, as they come."""
-    read = 0
-    while True:
-        stream.read_until(lambda: stream.raw.rfind(b"\n") >= read, "another event")
-        end = stream.raw.rfind(b"\n") + 1
-        for line in bytes(stream.raw[read:end]).split(b"\n")[:-1]:
-            yield json.loads(line)["object"]
-        read = end
 
 
 def is_ready(pod):

@@ -105,6 +105,22 @@ class Stream:
         """The complete events of a JSON stream."""
         return [json.loads(line) for line in bytes(self.raw).split(b"\n")[:-1]]
 
+    def objects(self):
+        """Those of a JSON stream's events, as they come."""
+        return (event["object"] for event in self.follow())
+
+    def follow(self):
+        """The events of a JSON stream, as they come."""
+        read = 0
+        while True:
+            self.read_until(lambda: self.raw.rfind(b"\n") >= read, "another event")
+            end = self.raw.rfind(b"\n") + 1
+            for event in map(json.loads, bytes(self.raw[read:end]).split(b"\n")[:-1]):
+                if event["type"] == "ERROR":
+                    raise ApiError(f"the watch of {self._path}: {event['object']}", event["object"].get("code", 0))
+                yield event
+            read = end
+
     def frames(self):
         """The complete frames of a protobuf stream, without their lengths."""
         found, begin = [], 0

@@ -28,7 +28,7 @@ POLL_SECONDS = 0.5
 PARALLEL_STOPS = 16
 ADDRESS = "10.212.{}.{}"  # of a node; nobody connects to it
 # What is asked of the machine, for each agent and besides: with a margin.
-DESCRIPTORS_OF_SERVER = 4
+DESCRIPTORS_OF_SERVER = 8  # a connection for each watch
 THREADS_OF_AGENT = 20
 OTHERS = 1000
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
