@@ -19,11 +19,19 @@ namespace {
 
 // Long enough for containers that start together, short enough for a Service that was made a moment ago.
 constexpr Nanoseconds kRemember = std::chrono::seconds(10);
-// Somebody waits for a change of a ServiceAccount only while something fails for want of it.
-constexpr Nanoseconds kAccountPeriod = std::chrono::seconds(15);
+// Somebody waits for a change of what is asked for on demand only while something fails for want of it.
+constexpr Nanoseconds kVersionPeriod = std::chrono::seconds(15);
 constexpr Nanoseconds kCallTimeout = std::chrono::seconds(10);
 constexpr int kPageSize = 500;
 constexpr int kMaximumPages = 200;
+
+// Of what is asked for on demand: what pods wait for.
+template <class T>
+constexpr std::optional<ObjectKey::Kind> kWaitedFor = std::nullopt;
+template <>
+constexpr std::optional<ObjectKey::Kind> kWaitedFor<corev1::ServiceAccount> = ObjectKey::Kind::kServiceAccount;
+template <>
+constexpr std::optional<ObjectKey::Kind> kWaitedFor<nodev1::RuntimeClass> = ObjectKey::Kind::kRuntimeClass;
 
 // What the errors of a list are about.
 template <class T>
@@ -53,8 +61,8 @@ class ApiObjects::WatchSubscription final : public Subscription {
   int id_;
 };
 
-// A ServiceAccount is looked at from time to time.
-struct ApiObjects::WatchedAccount final : WatchedKey {
+// What is asked for on demand is looked at from time to time.
+struct ApiObjects::WatchedVersion final : WatchedKey {
   using WatchedKey::WatchedKey;
   std::optional<std::string> version;  // uid and resourceVersion as last answered; empty: it does not exist
 };
@@ -108,11 +116,10 @@ std::shared_ptr<WatchedKey> ApiObjects::MakeWatched(const ObjectKey& key) {
   switch (key.kind) {
     case ObjectKey::Kind::kConfigMap: return make(std::type_identity<corev1::ConfigMap>());
     case ObjectKey::Kind::kSecret: return make(std::type_identity<corev1::Secret>());
-    case ObjectKey::Kind::kServiceAccount: break;
+    case ObjectKey::Kind::kServiceAccount: return MakeWatchedVersion<corev1::ServiceAccount>(key);
+    case ObjectKey::Kind::kRuntimeClass: break;
   }
-  auto watched = std::make_shared<WatchedAccount>(executor_, timeline_, key);
-  if (!closed_) scope_.Spawn("watch a service account", WatchAccount(watched));
-  return watched;
+  return MakeWatchedVersion<nodev1::RuntimeClass>(key);
 }
 
 std::unique_ptr<pods::ObjectSource::Subscription> ApiObjects::Watch(ObjectKey key, std::function<void()> on_change) {
@@ -128,27 +135,34 @@ Task<void> ApiObjects::WatchObject(std::shared_ptr<WatchedObject<T>> watched) {
   watched_.erase(watched->key());
 }
 
-Task<void> ApiObjects::WatchAccount(std::shared_ptr<WatchedAccount> watched) {
-  MonoTime next = timeline_.mono() + kAccountPeriod;
+template <class T>
+std::shared_ptr<WatchedKey> ApiObjects::MakeWatchedVersion(const ObjectKey& key) {
+  auto watched = std::make_shared<WatchedVersion>(executor_, timeline_, key);
+  if (!closed_) scope_.Spawn("look at an object of a pod", WatchVersion<T>(watched));
+  return watched;
+}
+
+template <class T>
+Task<void> ApiObjects::WatchVersion(std::shared_ptr<WatchedVersion> watched) {
+  MonoTime next = timeline_.mono() + kVersionPeriod;
   while (!watched->abandoned()) {
     co_await watched->Pause(next);
     if (timeline_.mono() < next) continue;
-    next = timeline_.mono() + kAccountPeriod;
+    next = timeline_.mono() + kVersionPeriod;
     if (!reachable_()) continue;
-    const Result<corev1::ServiceAccount> answer =
-        co_await Request(std::type_identity<corev1::ServiceAccount>(), watched->name(), kCallTimeout);
+    const Result<T> answer = co_await Request(std::type_identity<T>(), watched->name(), kCallTimeout);
     const std::optional<std::string> before = watched->version;
-    NoteAccount(watched->name(), answer);
+    NoteVersion(watched->name(), answer);
     if (watched->version != before) watched->Changed();
   }
   watched_.erase(watched->key());
 }
 
-void ApiObjects::NoteAccount(const kube::NamespacedName& name, const Result<corev1::ServiceAccount>& answer) {
-  const auto watched =
-      FindWatched({.kind = ObjectKey::Kind::kServiceAccount, .name_space = name.ns, .name = name.name});
+template <class T>
+void ApiObjects::NoteVersion(const kube::NamespacedName& name, const Result<T>& answer) {
+  const auto watched = FindWatched({.kind = *kWaitedFor<T>, .name_space = name.ns, .name = name.name});
   if (!watched) return;
-  std::optional<std::string>& version = static_cast<WatchedAccount&>(*watched).version;
+  std::optional<std::string>& version = static_cast<WatchedVersion&>(*watched).version;
   if (answer) {
     version = answer->metadata().uid() + " " + answer->metadata().resourceversion();
   } else if (answer.error().kind() == ErrorKind::kAbsent) {
@@ -218,7 +232,7 @@ Task<Result<Found<T>>> ApiObjects::GetOnDemand(OnDemandMap<T>* known, kube::Name
     co_return CachedInstead<T>(name, NoAnswer(ResourceFor<T>(), name.name));
   }
   Result<T> answer = co_await Request(std::type_identity<T>(), name, deadline - timeline_.mono());
-  if constexpr (std::is_same_v<T, corev1::ServiceAccount>) NoteAccount(name, answer);
+  if constexpr (kWaitedFor<T>) NoteVersion(name, answer);
   if (!answer) {
     entry->object.reset();
     co_return CachedInstead<T>(name, answer.error());
@@ -248,6 +262,10 @@ Task<Result<Found<corev1::Service>>> ApiObjects::GetService(std::string name_spa
 
 Task<Result<Found<corev1::ServiceList>>> ApiObjects::ListServices(std::string name_space, Nanoseconds timeout) {
   return GetOnDemand(&service_lists_, {std::move(name_space), ""}, timeout);
+}
+
+Task<Result<Found<nodev1::RuntimeClass>>> ApiObjects::GetRuntimeClass(std::string name, Nanoseconds timeout) {
+  return GetOnDemand(&runtime_classes_, {"", std::move(name)}, timeout);
 }
 
 // ---- The server and the checkpoint
@@ -329,21 +347,17 @@ void ApiObjects::KeepOnly(const std::vector<std::shared_ptr<const corev1::Pod>>&
     if (!account) continue;
     for (const auto& secret : account->object->imagepullsecrets()) named.secrets.emplace(name.ns, secret.name());
   }
-  const auto is_watched = [this](ObjectKey::Kind kind, const kube::NamespacedName& name) {
-    return watched_.contains({.kind = kind, .name_space = name.ns, .name = name.name});
+  const auto keep_only = [this]<class T>(std::type_identity<T>, ObjectKey::Kind kind,
+                                         const std::set<kube::NamespacedName>& keep) {
+    for (const kube::NamespacedName& name : cache_.Names<T>()) {
+      const bool is_watched = watched_.contains({.kind = kind, .name_space = name.ns, .name = name.name});
+      if (!keep.contains(name) && !is_watched) cache_.Remove<T>(name.ns, name.name);
+    }
   };
-  for (const kube::NamespacedName& name : cache_.Names<corev1::ConfigMap>()) {
-    if (named.config_maps.contains(name) || is_watched(ObjectKey::Kind::kConfigMap, name)) continue;
-    cache_.Remove<corev1::ConfigMap>(name.ns, name.name);
-  }
-  for (const kube::NamespacedName& name : cache_.Names<corev1::Secret>()) {
-    if (named.secrets.contains(name) || is_watched(ObjectKey::Kind::kSecret, name)) continue;
-    cache_.Remove<corev1::Secret>(name.ns, name.name);
-  }
-  for (const kube::NamespacedName& name : cache_.Names<corev1::ServiceAccount>()) {
-    if (named.accounts.contains(name) || is_watched(ObjectKey::Kind::kServiceAccount, name)) continue;
-    cache_.Remove<corev1::ServiceAccount>(name.ns, name.name);
-  }
+  keep_only(std::type_identity<corev1::ConfigMap>(), ObjectKey::Kind::kConfigMap, named.config_maps);
+  keep_only(std::type_identity<corev1::Secret>(), ObjectKey::Kind::kSecret, named.secrets);
+  keep_only(std::type_identity<corev1::ServiceAccount>(), ObjectKey::Kind::kServiceAccount, named.accounts);
+  keep_only(std::type_identity<nodev1::RuntimeClass>(), ObjectKey::Kind::kRuntimeClass, named.runtime_classes);
   for (const kube::NamespacedName& name : cache_.Names<corev1::ServiceList>()) {
     if (!named.namespaces.contains(name.ns)) cache_.Remove<corev1::ServiceList>(name.ns, name.name);
   }

@@ -1,8 +1,8 @@
 // The objects that pods name, from the API server; from the checkpoint while it cannot be reached.
 //
 // ConfigMaps and Secrets are watched one by one, as long as pods name them, and answered from memory while their watch
-// lives. ServiceAccounts and Services are asked for when a container starts, and remembered for some seconds, so that
-// containers that start together ask once.
+// lives. ServiceAccounts, Services and RuntimeClasses are asked for when a container or sandbox starts, and remembered
+// for some seconds, so that those that start together ask once.
 #pragma once
 
 #include <functional>
@@ -50,12 +50,13 @@ class ApiObjects final : public pods::ObjectSource {
   Task<Result<pods::Found<corev1::Service>>> GetService(std::string name_space, std::string name,
                                                         Nanoseconds timeout) override;
   Task<Result<pods::Found<corev1::ServiceList>>> ListServices(std::string name_space, Nanoseconds timeout) override;
+  Task<Result<pods::Found<nodev1::RuntimeClass>>> GetRuntimeClass(std::string name, Nanoseconds timeout) override;
   Task<Result<pods::Token>> RequestToken(pods::TokenRequest request, Nanoseconds timeout) override;
   std::unique_ptr<Subscription> Watch(pods::ObjectKey key, std::function<void()> on_change) override;
 
  private:
   class WatchSubscription;
-  struct WatchedAccount;
+  struct WatchedVersion;
   // What is asked for on demand: one question at a time, its answer remembered for a short time.
   template <class T>
   struct OnDemand;
@@ -84,8 +85,12 @@ class ApiObjects final : public pods::ObjectSource {
   std::shared_ptr<WatchedKey> MakeWatched(const pods::ObjectKey& key);
   template <class T>
   Task<void> WatchObject(std::shared_ptr<WatchedObject<T>> watched);
-  Task<void> WatchAccount(std::shared_ptr<WatchedAccount> watched);
-  void NoteAccount(const kube::NamespacedName& name, const Result<corev1::ServiceAccount>& answer);
+  template <class T>
+  std::shared_ptr<WatchedKey> MakeWatchedVersion(const pods::ObjectKey& key);
+  template <class T>
+  Task<void> WatchVersion(std::shared_ptr<WatchedVersion> watched);
+  template <class T>
+  void NoteVersion(const kube::NamespacedName& name, const Result<T>& answer);
   Result<pods::Token> KeptToken(const pods::TokenRequest& request) const;
   void KeepToken(const pods::TokenRequest& request, const pods::Token& token);
 
@@ -99,6 +104,7 @@ class ApiObjects final : public pods::ObjectSource {
   OnDemandMap<corev1::ServiceAccount> accounts_;
   OnDemandMap<corev1::Service> services_;
   OnDemandMap<corev1::ServiceList> service_lists_;  // by namespace, without a name
+  OnDemandMap<nodev1::RuntimeClass> runtime_classes_;
   std::map<pods::TokenRequest, pods::HeldToken> tokens_;
   async::TaskScope scope_;
   bool closed_ = false;

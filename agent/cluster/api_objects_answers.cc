@@ -40,9 +40,9 @@ Error NoAnswer(const kube::Resource& resource, std::string_view name) {
 Error WithMissingRight(const Error& error, std::string_view verb, std::string_view what, std::string_view ns) {
   // kDenied is also a certificate that was not accepted; that error says itself what to do.
   if (error.kind() != ErrorKind::kDenied || error.message().find("(HTTP 403") == std::string::npos) return error;
-  return Error(ErrorKind::kDenied,
-               fmt::format("{}; grant the identity of this node's kubeconfig the right to {} {} in namespace \"{}\"",
-                           error.message(), verb, what, ns));
+  const std::string where = ns.empty() ? std::string() : fmt::format(" in namespace \"{}\"", ns);
+  return Error(ErrorKind::kDenied, fmt::format("{}; grant the identity of this node's kubeconfig the right to {} {}{}",
+                                               error.message(), verb, what, where));
 }
 
 void AddNames(const corev1::Pod& pod, NamedByPod& names) {
@@ -56,6 +56,7 @@ void AddNames(const corev1::Pod& pod, NamedByPod& names) {
   for (const std::string& name : objects.config_maps) names.config_maps.emplace(ns, name);
   for (const std::string& name : objects.secrets) names.secrets.emplace(ns, name);
   if (!pod.spec().serviceaccountname().empty()) names.accounts.emplace(ns, pod.spec().serviceaccountname());
+  if (!pod.spec().runtimeclassname().empty()) names.runtime_classes.emplace("", pod.spec().runtimeclassname());
   names.namespaces.insert(ns);
 }
 

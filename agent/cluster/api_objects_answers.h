@@ -20,7 +20,7 @@ Error NotFoundSince(const kube::Resource& resource, std::string_view name, WallT
 Error NeverRead(const kube::Resource& resource, std::string_view name);
 // kTimeout.
 Error NoAnswer(const kube::Resource& resource, std::string_view name);
-// A refusal of rights with what to grant; any other error as it is.
+// A refusal of rights with what to grant; any other error as it is. Without `ns`: of the cluster.
 Error WithMissingRight(const Error& error, std::string_view verb, std::string_view what, std::string_view ns);
 
 // What a pod names, by name in its namespace: all that its start and restart may ask for.
@@ -29,6 +29,7 @@ struct NamedByPod {
   std::set<kube::NamespacedName> config_maps;
   std::set<kube::NamespacedName> secrets;
   std::set<kube::NamespacedName> accounts;
+  std::set<kube::NamespacedName> runtime_classes;  // in no namespace
   std::set<std::string> namespaces;
 };
 void AddNames(const corev1::Pod& pod, NamedByPod& names);

@@ -4,21 +4,32 @@
 
 namespace daemonsetd::decide {
 
-Result<std::string> FindRuntimeHandler(const corev1::PodSpec& spec, const RuntimeClasses& classes) {
-  const std::string& name = spec.runtimeclassname();
-  if (name.empty()) return std::string();
-  const auto found = classes.find(name);
-  if (found != classes.end()) return found->second.handler;
-  return Error(ErrorKind::kAbsent,
-               fmt::format("needs RuntimeClass {}, which this node does not have; add it to runtimeClasses in the "
-                           "node's configuration",
-                           name));
+RuntimeClass RuntimeClassOf(const nodev1::RuntimeClass& object) {
+  RuntimeClass runtime_class{.handler = object.handler(), .overhead = {}};
+  for (const auto& [name, quantity] : object.overhead().podfixed()) {
+    runtime_class.overhead[name] = model::Quantity::From(quantity);
+  }
+  return runtime_class;
+}
+
+const RuntimeClass* FindConfigured(const corev1::PodSpec& spec, const RuntimeClasses& classes) {
+  const auto found = classes.find(spec.runtimeclassname());
+  return found == classes.end() ? nullptr : &found->second;
+}
+
+Error MissingRuntimeClass(const Error& absent) {
+  return Error(absent.kind(), fmt::format("{}; create it at the API server, or add it to runtimeClasses in the node's "
+                                          "configuration",
+                                          absent.message()));
+}
+
+void SetOverhead(corev1::PodSpec& spec, const RuntimeClass& runtime_class) {
+  if (spec.overhead_size() > 0) return;
+  for (const auto& [name, quantity] : runtime_class.overhead) (*spec.mutable_overhead())[name] = quantity.ToMessage();
 }
 
 void SetOverhead(corev1::PodSpec& spec, const RuntimeClasses& classes) {
-  const auto found = classes.find(spec.runtimeclassname());
-  if (found == classes.end() || spec.overhead_size() > 0) return;
-  for (const auto& [name, quantity] : found->second.overhead) (*spec.mutable_overhead())[name] = quantity.ToMessage();
+  if (const RuntimeClass* configured = FindConfigured(spec, classes)) SetOverhead(spec, *configured);
 }
 
 }  // namespace daemonsetd::decide

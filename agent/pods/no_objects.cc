@@ -33,6 +33,10 @@ Task<Result<Found<corev1::ServiceList>>> NoObjects::ListServices(std::string, Na
   co_return Found<corev1::ServiceList>{.object = std::make_shared<corev1::ServiceList>(), .cached_since = {}};
 }
 
+Task<Result<Found<nodev1::RuntimeClass>>> NoObjects::GetRuntimeClass(std::string name, Nanoseconds) {
+  co_return NeedsServer("RuntimeClass", name);
+}
+
 Task<Result<Token>> NoObjects::RequestToken(TokenRequest request, Nanoseconds) {
   co_return NeedsServer("a token of ServiceAccount", request.service_account);
 }

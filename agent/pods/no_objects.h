@@ -16,6 +16,7 @@ class NoObjects final : public ObjectSource {
   Task<Result<Found<corev1::Service>>> GetService(std::string name_space, std::string name,
                                                   Nanoseconds timeout) override;
   Task<Result<Found<corev1::ServiceList>>> ListServices(std::string name_space, Nanoseconds timeout) override;
+  Task<Result<Found<nodev1::RuntimeClass>>> GetRuntimeClass(std::string name, Nanoseconds timeout) override;
   Task<Result<Token>> RequestToken(TokenRequest request, Nanoseconds timeout) override;
   std::unique_ptr<Subscription> Watch(ObjectKey key, std::function<void()> on_change) override;
 };

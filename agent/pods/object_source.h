@@ -1,5 +1,6 @@
-// The port to the objects that pods name: ConfigMaps, Secrets, ServiceAccounts with their tokens, Services. Implemented
-// over the API server and the checkpoint by the composition root; by NoObjects (no_objects.h) where there is neither.
+// The port to the objects that pods name: ConfigMaps, Secrets, ServiceAccounts with their tokens, Services,
+// RuntimeClasses. Implemented over the API server and the checkpoint by the composition root; by NoObjects
+// (no_objects.h) where there is neither.
 //
 // Three answers, never mixed up (VO-07): the object; kAbsent, when the server itself says that it does not exist; and
 // kRetry or kTimeout, when nobody can say. kDenied: the server refused, a person must act. The message names the object
@@ -15,6 +16,7 @@
 #include "agent/async/task.h"
 #include "agent/base/result.h"
 #include "agent/base/time_point.h"
+#include "agent/decide/runtime_class.h"
 #include "agent/model/kubernetes.h"
 
 namespace daemonsetd::pods {
@@ -29,9 +31,9 @@ struct Found {
 
 // What a pod may be told to wait for or to read again.
 struct ObjectKey {
-  enum class Kind { kConfigMap, kSecret, kServiceAccount };
+  enum class Kind { kConfigMap, kSecret, kServiceAccount, kRuntimeClass };
   Kind kind;
-  std::string name_space;
+  std::string name_space;  // empty: of the cluster, as RuntimeClasses are
   std::string name;
   auto operator<=>(const ObjectKey&) const = default;
 };
@@ -75,6 +77,7 @@ class ObjectSource {
                                                           Nanoseconds timeout) = 0;
   // Every Service of a namespace.
   virtual Task<Result<Found<corev1::ServiceList>>> ListServices(std::string name_space, Nanoseconds timeout) = 0;
+  virtual Task<Result<Found<nodev1::RuntimeClass>>> GetRuntimeClass(std::string name, Nanoseconds timeout) = 0;
 
   // A new token; one that was kept from earlier only while the server cannot be reached and it is valid.
   virtual Task<Result<Token>> RequestToken(TokenRequest request, Nanoseconds timeout) = 0;

@@ -41,6 +41,7 @@ bool NamesObject(const corev1::Volume& volume, const ObjectKey& key) {
     case ObjectKey::Kind::kConfigMap: return names.config_maps.contains(key.name);
     case ObjectKey::Kind::kSecret: return names.secrets.contains(key.name);
     case ObjectKey::Kind::kServiceAccount: return HasToken(volume);
+    case ObjectKey::Kind::kRuntimeClass: break;
   }
   return false;
 }
@@ -74,6 +75,7 @@ std::vector<const corev1::Volume*> PodObjects::ObjectVolumes() const {
 
 void PodObjects::Watch(ObjectKey::Kind kind, const std::string& name, Subscriptions& subscriptions) {
   ObjectKey key{.kind = kind, .name_space = pod_.metadata().namespace_(), .name = name};
+  if (kind == ObjectKey::Kind::kRuntimeClass) key.name_space.clear();
   if (name.empty() || closed_ || subscriptions.contains(key)) return;
   auto subscription = services_.objects->Watch(key, [this, key] { Changed(key); });
   subscriptions.emplace(std::move(key), std::move(subscription));
@@ -258,6 +260,7 @@ Task<void> PodObjects::Close() {
   subscriptions_.clear();
   pull_subscriptions_.clear();
   token_subscriptions_.clear();
+  class_subscriptions_.clear();
   const async::Semaphore::Permit permit = co_await files_.Acquire();  // a refresh under way ends first
 }
 
@@ -346,6 +349,21 @@ Task<std::vector<cri::v1::AuthConfig>> PodObjects::PullCredentials(std::string i
   if (!missing.empty()) events_.PullSecretsMissing(missing);
   SortCredentials(credentials);
   co_return FindImageCredentials(credentials, parsed->registry + "/" + parsed->repository);
+}
+
+Task<Result<decide::RuntimeClass>> PodObjects::FindRuntimeClass() {
+  const std::string name = pod_.spec().runtimeclassname();
+  if (name.empty()) co_return decide::RuntimeClass();
+  const auto* configured = decide::FindConfigured(pod_.spec(), services_.settings.runtime_classes);
+  if (configured != nullptr) co_return *configured;
+  const Result<Found<nodev1::RuntimeClass>> found = co_await services_.objects->GetRuntimeClass(name, kTimeout);
+  if (found) {
+    class_subscriptions_.clear();
+    co_return decide::RuntimeClassOf(*found->object);
+  }
+  Watch(ObjectKey::Kind::kRuntimeClass, name, class_subscriptions_);
+  if (found.error().kind() == ErrorKind::kAbsent) co_return decide::MissingRuntimeClass(found.error());
+  co_return found.error();
 }
 
 }  // namespace daemonsetd::pods

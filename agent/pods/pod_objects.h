@@ -1,5 +1,5 @@
 // Everything that one pod takes from objects of the API server: the files of its volumes, and that they stay fresh
-// while it runs; the environment of its containers; the credentials for its images.
+// while it runs; the environment of its containers; the credentials for its images; its RuntimeClass.
 //
 // The environment is read at a container's start and never again. Files that a container mounts through subPath stay as
 // they were at its start (pkg/volume/util/subpath): the next start takes the newer ones (VO-01).
@@ -52,6 +52,10 @@ class PodObjects {
   // What PullCredentials found is not watched any longer: until then, a change of it means another try (GC-04).
   void PullSucceeded() { pull_subscriptions_.clear(); }
 
+  // The class that the pod names; an empty one where it names none. The configuration's word holds, and the API server
+  // is asked only for a class that is not configured. The error: nobody can say (IsUnknown), or nobody has it.
+  Task<Result<decide::RuntimeClass>> FindRuntimeClass();
+
   // Writes new files when an object changed, a label did (PodChanged), or a token is due. Runs until cancelled; ends at
   // once for a pod without such volumes.
   Task<void> KeepFresh();
@@ -95,6 +99,7 @@ class PodObjects {
   Subscriptions subscriptions_;
   Subscriptions pull_subscriptions_;        // what a pull that has not succeeded depends on
   Subscriptions token_subscriptions_;       // the account, while it gives no token
+  Subscriptions class_subscriptions_;       // the RuntimeClass, while nobody gives it
   std::set<std::string> stale_;             // volumes to write anew
   std::map<std::string, Backoff> failed_;   // volumes that could not be written anew
   std::map<std::string, WallTime> cached_;  // by user: "volume x", "container y"

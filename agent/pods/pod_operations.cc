@@ -90,17 +90,23 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   if (!paths) co_return Failed(paths.error(), "FailedCreatePodSandBox");
   const Status allowed = decide::CheckSysctls(pod_.spec(), services_.settings.allowed_unsafe_sysctls);
   if (!allowed) co_return Failed(allowed.error(), "SysctlForbidden");
-  const auto handler = decide::FindRuntimeHandler(pod_.spec(), services_.settings.runtime_classes);
-  if (!handler) co_return Failed(handler.error(), "FailedCreatePodSandBox");
-  const Status runtime = co_await FindRuntime();
-  if (!runtime) co_return Failed(runtime.error(), "FailedCreatePodSandBox");
+  const Result<decide::RuntimeClass> runtime_class = co_await objects_.FindRuntimeClass();
+  if (!runtime_class) {
+    co_return Failed(runtime_class.error(), "FailedCreatePodSandBox", IsUnknown(runtime_class.error()));
+  }
+  runtime_handler_ = runtime_class->handler;
+  const Status ids = co_await FindUserNamespace();
+  if (!ids) co_return Failed(ids.error(), "FailedCreatePodSandBox");
   cri::SandboxInputs inputs = InputsOf(*paths);
   inputs.attempt = action.attempt;
   if (const Status supported = cri::CheckSupported(pod_, inputs); !supported) {
     co_return Failed(supported.error(), "FailedCreatePodSandBox");
   }
   cri::v1::RunPodSandboxRequest request;
-  *request.mutable_config() = cri::ToSandboxConfig(pod_, inputs);
+  corev1::Pod pod = pod_;
+  // The API server's admission has looked at the class of a pod that has an object.
+  if (identity_.object_uid.empty()) decide::SetOverhead(*pod.mutable_spec(), *runtime_class);
+  *request.mutable_config() = cri::ToSandboxConfig(pod, inputs);
   request.set_runtime_handler(inputs.runtime_handler);
   WriteIdentity(identity_, *request.mutable_config());
 
@@ -130,8 +136,11 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "CreateContainerConfigError");
 
-  const Status runtime = co_await FindRuntime();
-  if (!runtime) co_return Failed(runtime.error(), "CreateContainerConfigError");
+  const Status ids = co_await FindUserNamespace();
+  if (!ids) co_return Failed(ids.error(), "CreateContainerConfigError");
+  // A sandbox that is there has its handler, whatever became of the class since.
+  const cri::v1::PodSandboxStatus* in = FindSandbox(action.sandbox_id);
+  runtime_handler_ = in ? in->runtime_handler() : "";
   cri::v1::PodSandboxConfig sandbox = SandboxConfigOf(action.sandbox_id, *paths);
   const PullOutcome volumes = co_await PullVolumes(*spec, sandbox);
   if (!volumes.status) co_return NotPulled(volumes);
@@ -330,10 +339,7 @@ PodFacts PodOperations::Facts() const {
   return facts;
 }
 
-Task<Status> PodOperations::FindRuntime() {
-  // A sandbox that is there has its handler, whatever became of the class since.
-  const auto handler = decide::FindRuntimeHandler(pod_.spec(), services_.settings.runtime_classes);
-  runtime_handler_ = handler ? *handler : "";
+Task<Status> PodOperations::FindUserNamespace() {
   const auto ids =
       co_await UserNamespaceOf(&services_.blocking, services_.directories, pod_, services_.settings.user_namespace_ids);
   if (!ids) co_return ids.error();
@@ -403,14 +409,20 @@ cri::SandboxInputs PodOperations::InputsOf(const PodPaths& paths) const {
 // CreateContainer wants the sandbox's configuration again; the runtime reads names and log directory from it.
 cri::v1::PodSandboxConfig PodOperations::SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const {
   cri::SandboxInputs inputs = InputsOf(paths);
-  if (const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid())) {
-    for (const auto& sandbox : observed->sandboxes) {
-      if (sandbox.id() == sandbox_id) inputs.attempt = sandbox.metadata().attempt();
-    }
+  if (const cri::v1::PodSandboxStatus* sandbox = FindSandbox(sandbox_id)) {
+    inputs.attempt = sandbox->metadata().attempt();
   }
   cri::v1::PodSandboxConfig config = cri::ToSandboxConfig(pod_, inputs);
   WriteIdentity(identity_, config);
   return config;
+}
+
+const cri::v1::PodSandboxStatus* PodOperations::FindSandbox(const std::string& sandbox_id) const {
+  const decide::ObservedPod* observed = services_.view.Find(pod_.metadata().uid());
+  if (!observed) return nullptr;
+  const auto found = std::find_if(observed->sandboxes.begin(), observed->sandboxes.end(),
+                                  [&](const auto& sandbox) { return sandbox.id() == sandbox_id; });
+  return found == observed->sandboxes.end() ? nullptr : &*found;
 }
 
 std::string PodOperations::SandboxOf(const std::string& container_id) const {

@@ -64,9 +64,8 @@ class PodOperations {
   Task<void> Refresh(std::string container_id, std::string sandbox_id);
   Task<void> RemoveFiles(std::vector<std::string> files);
   PodFacts Facts() const;
-  // The runtime's handler and the pod's user namespace: what InputsOf needs and only the file system or the
-  // configuration knows.
-  Task<Status> FindRuntime();
+  // What InputsOf needs and only the file system knows.
+  Task<Status> FindUserNamespace();
   // Of a container; `unknown` in the outcome when it is nobody's failure.
   Task<Result<ProcessSpec>> MakeEnvironment(corev1::Container container, bool* unknown);
   Task<PullOutcome> PullImage(std::string image, std::string policy, std::string container,
@@ -75,6 +74,7 @@ class PodOperations {
   Task<PullOutcome> PullVolumes(corev1::Container container, cri::v1::PodSandboxConfig sandbox);
   cri::SandboxInputs InputsOf(const PodPaths& paths) const;
   cri::v1::PodSandboxConfig SandboxConfigOf(const std::string& sandbox_id, const PodPaths& paths) const;
+  const cri::v1::PodSandboxStatus* FindSandbox(const std::string& sandbox_id) const;  // null: not seen yet
   std::string SandboxOf(const std::string& container_id) const;
   std::vector<std::string> LogFilesOf(const std::string& container_id) const;
 
@@ -85,8 +85,8 @@ class PodOperations {
   PodEvents& events_;
   ContainerStops stops_;
   PodObjects objects_;
-  std::string runtime_handler_;                              // FindRuntime's
-  std::optional<cri::IdRange> user_namespace_;               // FindRuntime's
+  std::string runtime_handler_;                              // of the sandbox
+  std::optional<cri::IdRange> user_namespace_;               // FindUserNamespace's
   std::map<std::string, cri::v1::ImageSpec> volume_images_;  // PullVolumes', by volume name
 };
 

@@ -215,7 +215,8 @@ Task<void> PodWorker::Perform(decide::Action action, std::string key, int genera
 // What waits after a failure, and could have failed for want of an object, is tried at once.
 void PodWorker::ObjectsChanged() {
   std::erase_if(memory_.failures, [](const auto& failure) {
-    return failure.first == decide::OperationKey(decide::SetUpPod{}) || failure.first.starts_with(kStartKey);
+    return failure.first == decide::OperationKey(decide::SetUpPod{}) ||
+           failure.first == decide::OperationKey(decide::CreateSandbox{}) || failure.first.starts_with(kStartKey);
   });
   wake_.Notify();
 }

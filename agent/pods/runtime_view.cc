@@ -35,6 +35,7 @@ cri::v1::PodSandboxStatus Preliminary(const cri::v1::PodSandbox& sandbox) {
   status.set_created_at(sandbox.created_at());
   *status.mutable_labels() = sandbox.labels();
   *status.mutable_annotations() = sandbox.annotations();
+  status.set_runtime_handler(sandbox.runtime_handler());
   return status;
 }
 

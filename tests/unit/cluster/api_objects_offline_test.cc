@@ -22,11 +22,13 @@ TEST_F(ApiObjectsTest, AfterARestartWithoutTheServerTheCheckpointAnswersAtOnce) 
   server.Put(Make<corev1::Secret>("s"));
   server.Put(Make<corev1::ServiceAccount>("robot"));
   server.Put(Make<corev1::Service>("dns"));
+  server.Put(Make<nodev1::RuntimeClass>("kata", ""));
   WatchMap("a");
   WatchMap("optional");
   Watch(ObjectKey::Kind::kSecret, "s");
   loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout));
   loop.Run(objects->GetService(kNamespace, "dns", kTimeout));
+  loop.Run(objects->GetRuntimeClass("kata", kTimeout));
   loop.Run(objects->ListServices(kNamespace, kTimeout));
   const WallTime then = loop.timeline().Read().wall;
   SetReachable(false);
@@ -41,6 +43,9 @@ TEST_F(ApiObjectsTest, AfterARestartWithoutTheServerTheCheckpointAnswersAtOnce) 
   EXPECT_EQ(DescribeName(loop.Run(objects->GetSecret(kNamespace, "s", kTimeout))), "s cached");
   EXPECT_EQ(DescribeName(loop.Run(objects->GetServiceAccount(kNamespace, "robot", kTimeout))), "robot cached");
   EXPECT_EQ(DescribeName(loop.Run(objects->GetService(kNamespace, "dns", kTimeout))), "dns cached");
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetRuntimeClass("kata", kTimeout))), "kata cached");
+  EXPECT_THAT(DescribeName(loop.Run(objects->GetRuntimeClass("gvisor", kTimeout))),
+              HasSubstr("unknown: runtimeclass \"gvisor\" is not in the checkpoint"));
   EXPECT_EQ(DescribeCount(loop.Run(objects->ListServices(kNamespace, kTimeout))), "1 cached");
   // An optional object that the server said is not there holds up nothing.
   EXPECT_THAT(MapValue("optional"),
@@ -165,12 +170,14 @@ TEST_F(ApiObjectsTest, WhatNoPodNamesIsForgotten) {
   for (const char* name : {"pull", "pull-account", "gone"}) cache.Put(Make<corev1::Secret>(name), WallTime());
   cache.Put(Make<corev1::Secret>("pull", "elsewhere"), WallTime());
   cache.Put(Make<corev1::Service>("kubernetes"), WallTime());
+  for (const char* name : {"kata", "gone"}) cache.Put(Make<nodev1::RuntimeClass>(name, ""), WallTime());
   cache.PutServices(kNamespace, {}, WallTime());
   cache.PutServices("elsewhere", {}, WallTime());
   reachable = false;
   WatchMap("watched");
   auto pod = Make<corev1::Pod>("p");
   pod.mutable_spec()->set_serviceaccountname("robot");
+  pod.mutable_spec()->set_runtimeclassname("kata");
   pod.mutable_spec()->add_imagepullsecrets()->set_name("pull");
   auto* volume = pod.mutable_spec()->add_volumes();
   volume->mutable_volumesource()->mutable_configmap()->mutable_localobjectreference()->set_name("named");
@@ -185,8 +192,12 @@ TEST_F(ApiObjectsTest, WhatNoPodNamesIsForgotten) {
   EXPECT_THAT(names(cache.Names<corev1::ConfigMap>()), ElementsAre("default/env", "default/named", "default/watched"));
   EXPECT_THAT(names(cache.Names<corev1::Secret>()), ElementsAre("default/pull", "default/pull-account"));
   EXPECT_THAT(names(cache.Names<corev1::ServiceAccount>()), ElementsAre("default/robot"));
+  ASSERT_THAT(cache.Names<nodev1::RuntimeClass>(), SizeIs(1));
+  EXPECT_EQ(cache.Names<nodev1::RuntimeClass>()[0].name, "kata");
   EXPECT_THAT(cache.Names<corev1::Service>(), SizeIs(1));
   EXPECT_THAT(cache.Names<corev1::ServiceList>(), SizeIs(1));
+  objects->KeepOnly({});
+  EXPECT_THAT(cache.Names<nodev1::RuntimeClass>(), IsEmpty());
 }
 
 }  // namespace

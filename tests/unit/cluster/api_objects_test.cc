@@ -317,6 +317,42 @@ TEST_F(ApiObjectsTest, WhoWaitsForAServiceAccountHearsOfIt) {
   EXPECT_THAT(server.TakeCalls(), IsEmpty());
 }
 
+// ---- RuntimeClasses
+
+TEST_F(ApiObjectsTest, PodsThatStartTogetherAskForTheirRuntimeClassOnce) {
+  auto kata = Make<nodev1::RuntimeClass>("kata", "");
+  kata.set_handler("kata-qemu");
+  server.Put(kata);
+  const auto handler = [](const nodev1::RuntimeClass& object) { return object.handler(); };
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Describe(loop.Run(objects->GetRuntimeClass("kata", kTimeout)), handler), "kata-qemu");
+  }
+  EXPECT_THAT(server.TakeCalls(), ElementsAre("GET runtimeclasses/kata"));
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetRuntimeClass("gvisor", kTimeout))),
+            "absent: runtimeclass \"gvisor\" not found");
+  server.Put(Make<nodev1::RuntimeClass>("gvisor", ""));
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetRuntimeClass("gvisor", kTimeout))), "gvisor");
+}
+
+TEST_F(ApiObjectsTest, WhoWaitsForARuntimeClassHearsOfItWithoutAWatchAtTheServer) {
+  EXPECT_THAT(DescribeName(loop.Run(objects->GetRuntimeClass("kata", kTimeout))), HasSubstr("absent"));
+  subscriptions.push_back(objects->Watch({.kind = ObjectKey::Kind::kRuntimeClass, .name_space = "", .name = "kata"},
+                                         [this] { told.emplace_back("kata"); }));
+  loop.Advance(minutes(2));
+  Told();
+  server.Put(Make<nodev1::RuntimeClass>("kata", ""));
+  loop.Advance(seconds(20));
+  EXPECT_THAT(Told(), ElementsAre("kata"));
+  EXPECT_THAT(server.TakeCalls(), ::testing::Each("GET runtimeclasses/kata"));
+}
+
+TEST_F(ApiObjectsTest, ARefusedRuntimeClassNamesTheRightAndNoNamespace) {
+  server.Refuse("GET runtimeclasses", ForbiddenResponse("runtimeclasses is forbidden"));
+  EXPECT_EQ(DescribeName(loop.Run(objects->GetRuntimeClass("kata", kTimeout))),
+            "denied: get runtimeclasses kata: runtimeclasses is forbidden (HTTP 403 Forbidden); grant the identity of "
+            "this node's kubeconfig the right to get runtimeclasses");
+}
+
 // ---- Tokens
 
 TEST_F(ApiObjectsTest, ATokenIsBoundToItsPod) {

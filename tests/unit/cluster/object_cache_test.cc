@@ -4,6 +4,7 @@
 #include <google/protobuf/unknown_field_set.h>
 #include <gtest/gtest.h>
 
+#include "agent/decide/runtime_class.h"
 #include "tests/support/loop.h"
 
 namespace daemonsetd::cluster {
@@ -43,12 +44,14 @@ TEST_F(ObjectCacheTest, AnObjectOfEachKindComesBack) {
   cache.Put(Make<corev1::Secret>("a", "x"), monday);
   cache.Put(Make<corev1::ServiceAccount>("a", "x"), monday);
   cache.Put(Make<corev1::Service>("a", "x"), monday);
+  cache.Put(Make<nodev1::RuntimeClass>("", "x"), monday);
   EXPECT_TRUE(cache.Find<appsv1::DaemonSet>("a", "x"));
   EXPECT_TRUE(cache.Find<corev1::Pod>("a", "x"));
   EXPECT_TRUE(cache.Find<corev1::Node>("", "x"));
   EXPECT_TRUE(cache.Find<corev1::Secret>("a", "x"));
   EXPECT_TRUE(cache.Find<corev1::ServiceAccount>("a", "x"));
   EXPECT_TRUE(cache.Find<corev1::Service>("a", "x"));
+  EXPECT_TRUE(cache.Find<nodev1::RuntimeClass>("", "x"));
   const auto map = cache.Find<corev1::ConfigMap>("a", "x");
   ASSERT_TRUE(map);
   EXPECT_EQ(map->object->metadata().name(), "x");

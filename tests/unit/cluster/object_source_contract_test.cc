@@ -28,6 +28,7 @@ class World {
   virtual void PutSecret(const std::string& name) = 0;
   virtual void PutAccount(const std::string& name) = 0;
   virtual void PutService(const std::string& name) = 0;
+  virtual void PutRuntimeClass(const std::string& name) = 0;
   virtual void SetReachable(bool reachable) = 0;
   // As long as no answer of an earlier moment is left in memory.
   virtual void ForgetAll() = 0;
@@ -44,6 +45,7 @@ class FakeWorld final : public World {
   void PutSecret(const std::string& name) override { objects_.SetSecret(name, {{"key", "1"}}); }
   void PutAccount(const std::string& name) override { objects_.SetAccount(name, {}); }
   void PutService(const std::string& name) override { objects_.SetService(kNamespace, name, "10.0.0.1", 80); }
+  void PutRuntimeClass(const std::string& name) override { objects_.SetRuntimeClass(name, "handler"); }
   void SetReachable(bool reachable) override { objects_.SetDown(!reachable, has_cache_); }
   void ForgetAll() override { has_cache_ = false; }
 
@@ -70,6 +72,7 @@ class ServerWorld final : public World {
   void PutSecret(const std::string& name) override { Put(Make<corev1::Secret>(name)); }
   void PutAccount(const std::string& name) override { Put(Make<corev1::ServiceAccount>(name)); }
   void PutService(const std::string& name) override { Put(Make<corev1::Service>(name)); }
+  void PutRuntimeClass(const std::string& name) override { Put(Make<nodev1::RuntimeClass>(name, "")); }
   void SetReachable(bool reachable) override {
     reachable_ = reachable;
     server_.SetDown(!reachable);
@@ -83,9 +86,9 @@ class ServerWorld final : public World {
 
  private:
   template <class T>
-  static T Make(const std::string& name) {
+  static T Make(const std::string& name, const std::string& ns = kNamespace) {
     T object;
-    object.mutable_metadata()->set_namespace_(kNamespace);
+    object.mutable_metadata()->set_namespace_(ns);
     object.mutable_metadata()->set_name(name);
     return object;
   }
@@ -157,15 +160,19 @@ TYPED_TEST(ObjectSourceContract, AbsentInTheWordsOfKubernetes) {
             "serviceaccount \"a\" not found");
   EXPECT_EQ(this->loop.Run(this->world.source().GetService(kNamespace, "a", kTimeout)).error().message(),
             "service \"a\" not found");
+  EXPECT_EQ(this->loop.Run(this->world.source().GetRuntimeClass("a", kTimeout)).error().message(),
+            "runtimeclass \"a\" not found");
 }
 
 TYPED_TEST(ObjectSourceContract, EveryKind) {
   this->world.PutSecret("s");
   this->world.PutAccount("robot");
   this->world.PutService("dns");
+  this->world.PutRuntimeClass("kata");
   EXPECT_TRUE(this->loop.Run(this->world.source().GetSecret(kNamespace, "s", kTimeout)));
   EXPECT_TRUE(this->loop.Run(this->world.source().GetServiceAccount(kNamespace, "robot", kTimeout)));
   EXPECT_TRUE(this->loop.Run(this->world.source().GetService(kNamespace, "dns", kTimeout)));
+  EXPECT_TRUE(this->loop.Run(this->world.source().GetRuntimeClass("kata", kTimeout)));
   const auto list = this->loop.Run(this->world.source().ListServices(kNamespace, kTimeout));
   ASSERT_TRUE(list);
   EXPECT_EQ(list->object->items_size(), 1);

@@ -38,6 +38,9 @@ ObjectsApi::Target ObjectsApi::TargetOf(const HttpRequest& request) {
   std::vector<std::string> parts;  // "", api, v1, namespaces, NS, PLURAL, NAME, SUBRESOURCE
   std::istringstream path(testing::PathOf(request));
   for (std::string part; std::getline(path, part, '/');) parts.push_back(part);
+  if (parts.size() == 6 && parts[4] == kube::kRuntimeClasses.plural) {  // "", apis, GROUP, v1, PLURAL, NAME
+    return {.resource = &kube::kRuntimeClasses, .name = {"", parts[5]}, .subresource = ""};
+  }
   for (const kube::Resource* resource :
        {&kube::kConfigMaps, &kube::kSecrets, &kube::kServiceAccounts, &kube::kServices}) {
     if (parts.size() < 6 || parts[5] != resource->plural) continue;

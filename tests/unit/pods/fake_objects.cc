@@ -60,6 +60,22 @@ void FakeObjects::SetService(const std::string& name_space, const std::string& n
   services_[{name_space, name}] = std::make_shared<const corev1::Service>(std::move(object));
 }
 
+void FakeObjects::SetRuntimeClass(const std::string& name, const std::string& handler,
+                                  const std::string& memory_overhead) {
+  auto object = Named<nodev1::RuntimeClass>("", name);
+  object.set_handler(handler);
+  if (!memory_overhead.empty()) {
+    (*object.mutable_overhead()->mutable_podfixed())["memory"].set_string(memory_overhead);
+  }
+  runtime_classes_[{"", name}] = std::make_shared<const nodev1::RuntimeClass>(std::move(object));
+  Tell(ObjectKey::Kind::kRuntimeClass, name, "");
+}
+
+void FakeObjects::RemoveRuntimeClass(const std::string& name) {
+  runtime_classes_.erase({"", name});
+  Tell(ObjectKey::Kind::kRuntimeClass, name, "");
+}
+
 void FakeObjects::SetDown(bool down, bool has_cache) {
   down_ = down;
   cached_since_.reset();
@@ -71,8 +87,8 @@ void FakeObjects::SetDown(bool down, bool has_cache) {
   }
 }
 
-void FakeObjects::Tell(ObjectKey::Kind kind, const std::string& name) {
-  const ObjectKey key{.kind = kind, .name_space = kNamespace, .name = name};
+void FakeObjects::Tell(ObjectKey::Kind kind, const std::string& name, const std::string& name_space) {
+  const ObjectKey key{.kind = kind, .name_space = name_space, .name = name};
   const Watches watches = *watches_;
   for (const auto& [id, watch] : watches) {
     if (watch.first == key && watches_->contains(id)) watch.second();
@@ -128,6 +144,11 @@ Task<Result<Found<corev1::ServiceList>>> FakeObjects::ListServices(std::string n
     if (key.first == name_space) *list->add_items() = *service;
   }
   co_return Found<corev1::ServiceList>{.object = list, .cached_since = cached_since_};
+}
+
+Task<Result<Found<nodev1::RuntimeClass>>> FakeObjects::GetRuntimeClass(std::string name, Nanoseconds timeout) {
+  asked_classes_.push_back(name);
+  return Get(&runtime_classes_, "runtimeclass", "", std::move(name), timeout);
 }
 
 Task<Result<Token>> FakeObjects::RequestToken(TokenRequest request, Nanoseconds timeout) {

@@ -1,5 +1,6 @@
-// ConfigMaps, Secrets, ServiceAccounts, Services and tokens in memory, on a source that behaves as an API client does:
-// it tells its watchers of changes, is slow, cannot be reached, or answers from a cache, as the test says.
+// ConfigMaps, Secrets, ServiceAccounts, Services, RuntimeClasses and tokens in memory, on a source that behaves as an
+// API client does: it tells its watchers of changes, is slow, cannot be reached, or answers from a cache, as the test
+// says.
 #pragma once
 
 #include <map>
@@ -24,6 +25,8 @@ class FakeObjects final : public ObjectSource {
                  const std::string& type = "Opaque");
   void SetAccount(const std::string& name, const std::vector<std::string>& pull_secrets);
   void SetService(const std::string& name_space, const std::string& name, const std::string& address, int port);
+  void SetRuntimeClass(const std::string& name, const std::string& handler, const std::string& memory_overhead = "");
+  void RemoveRuntimeClass(const std::string& name);
 
   // Every question takes this long; kTimeout when that is longer than the asker waits.
   void SetDelay(Nanoseconds delay) { delay_ = delay; }
@@ -34,6 +37,7 @@ class FakeObjects final : public ObjectSource {
   int questions() const { return questions_; }
   std::size_t watches() const { return watches_->size(); }
   const std::vector<TokenRequest>& token_requests() const { return token_requests_; }
+  const std::vector<std::string>& asked_classes() const { return asked_classes_; }
 
   Task<Result<Found<corev1::ConfigMap>>> GetConfigMap(std::string name_space, std::string name,
                                                       Nanoseconds timeout) override;
@@ -43,6 +47,7 @@ class FakeObjects final : public ObjectSource {
   Task<Result<Found<corev1::Service>>> GetService(std::string name_space, std::string name,
                                                   Nanoseconds timeout) override;
   Task<Result<Found<corev1::ServiceList>>> ListServices(std::string name_space, Nanoseconds timeout) override;
+  Task<Result<Found<nodev1::RuntimeClass>>> GetRuntimeClass(std::string name, Nanoseconds timeout) override;
   // "token-1", "token-2", ...
   Task<Result<Token>> RequestToken(TokenRequest request, Nanoseconds timeout) override;
   std::unique_ptr<Subscription> Watch(ObjectKey key, std::function<void()> on_change) override;
@@ -57,17 +62,19 @@ class FakeObjects final : public ObjectSource {
   Task<Result<Found<T>>> Get(const Objects<T>* objects, std::string kind, std::string name_space, std::string name,
                              Nanoseconds timeout);
   Task<Status> Reach(Nanoseconds timeout);
-  void Tell(ObjectKey::Kind kind, const std::string& name);
+  void Tell(ObjectKey::Kind kind, const std::string& name, const std::string& name_space = "default");
 
   async::Timeline& timeline_;
   Objects<corev1::ConfigMap> config_maps_;
   Objects<corev1::Secret> secrets_;
   Objects<corev1::ServiceAccount> accounts_;
   Objects<corev1::Service> services_;
+  Objects<nodev1::RuntimeClass> runtime_classes_;
   std::shared_ptr<Watches> watches_ = std::make_shared<Watches>();
   int next_watch_ = 0;
   int questions_ = 0;
   std::vector<TokenRequest> token_requests_;
+  std::vector<std::string> asked_classes_;
   Seconds token_lifetime_{3600};
   Nanoseconds delay_ = Nanoseconds::zero();
   bool down_ = false;
