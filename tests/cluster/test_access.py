@@ -17,6 +17,7 @@ SHIPPED = pathlib.Path(__file__).resolve().parents[2] / "packaging" / "kubernete
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 NODE, OTHER = "access-1", "access-2"
 NODES = "/api/v1/nodes"
+CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 POLICY = "ValidatingAdmissionPolicy"
@@ -255,6 +256,17 @@ def test_an_agent_has_what_every_pod_needs(world):
         pass
 
 
+def test_an_agent_looks_a_runtime_class_up_by_its_name(world):
+    path = f"{CLASSES}/{world.namespace}"
+    world.admin.create(CLASSES, {"metadata": {"name": world.namespace}, "handler": "runc"})
+    try:
+        assert world.agent.send("GET", path)["handler"] == "runc"
+    finally:
+        world.admin.delete(path)
+    assert world.agent.client.get(path, absent=None) is None
+    world.agent.refused("GET", CLASSES, says="forbidden")
+
+
 def test_config_maps_and_secrets_are_readable_where_they_were_granted(cluster, world):
     for plural in ("configmaps", "secrets"):
         here = f"/api/v1/namespaces/{world.namespace}/{plural}"
@@ -300,6 +312,9 @@ def test_config_maps_and_secrets_are_readable_where_they_were_granted(cluster, w
     ("delete", "events", {}),
     ("list", "serviceaccounts", {}),
     ("create", "serviceaccounts", {}),
+    ("list", "runtimeclasses", {"group": "node.k8s.io"}),
+    ("watch", "runtimeclasses", {"group": "node.k8s.io"}),
+    ("create", "runtimeclasses", {"group": "node.k8s.io"}),
     ("impersonate", "users", {}),
     ("update", "clusterroles", {"group": "rbac.authorization.k8s.io"}),
     ("delete", "validatingadmissionpolicies", {"group": "admissionregistration.k8s.io"}),
