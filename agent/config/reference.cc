@@ -276,8 +276,8 @@ constexpr Key kKeys[] = {
      .change = Change::kRestart,
      .sample = "[{name: kata, handler: kata, overhead: {memory: 120Mi}}]",
      .doc =
-         "RuntimeClasses that pods may name: handler is the runtime's word for it, overhead what a pod costs besides "
-         "its containers."},
+         "RuntimeClasses that pods may name, besides the API server's and before them: handler is the runtime's word "
+         "for it, overhead what a pod costs besides its containers."},
     {.path = "userNamespaceFirstID",
      .form = Form::kCount,
      .default_text = "65536",
