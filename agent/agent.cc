@@ -9,6 +9,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "agent/async/system_random.h"
 #include "agent/base/log.h"
 #include "agent/base/version.h"
 #include "agent/config/reload.h"
@@ -249,6 +250,8 @@ std::shared_ptr<const local::Snapshot> Agent::MakeSnapshot() {
     for (const pods::Hosted* one : api_server_->pods().Workloads()) hosted.push_back(one);
     facts_.api_server = api_server_->StatusText();
     facts_.api_server_problem = api_server_->Problem();
+    if (coordinator_) facts_.coordinator = coordinator_->StatusText();
+    if (coordinator_ && facts_.api_server_problem.empty()) facts_.api_server_problem = coordinator_->Problem();
   }
   const SnapshotSources sources{.workers = workers_,
                                 .hosted = std::move(hosted),
@@ -269,18 +272,39 @@ Status Agent::Open() {
   }
   store_.Adopt(std::move(loaded));
   if (!config_.message.kubeconfig().empty()) {
-    // After the checkpoint was read: it begins with what that knows.
-    api_server_ = std::make_unique<cluster::ApiServer>(
-        services_, workers_, store_, image_service_ ? *image_service_ : runtime_, ApiServerSettingsOf(),
-        [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
-        [this] { Changed(); },
-        [this] {
-          supervisor_.Notify();  // the Node decides about the pods of manifests too
-          Changed();
-        });
-    services_.objects = api_server_->objects();
+    OpenApiServer();
   }
   return server_.Open();
+}
+
+// After the checkpoint was read: it begins with what that knows.
+void Agent::OpenApiServer() {
+  api_server_ = std::make_unique<cluster::ApiServer>(
+      services_, workers_, store_, image_service_ ? *image_service_ : runtime_, ApiServerSettingsOf(),
+      [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
+      [this] {
+        if (coordinator_) coordinator_->Notify();
+        Changed();
+      },
+      [this] {
+        supervisor_.Notify();  // the Node decides about the pods of manifests too
+        Changed();
+      });
+  services_.objects = api_server_->objects();
+  if (config_.message.rolloutcoordinator() && config_.message.podsource() == "local") coordinator_ = MakeCoordinator();
+}
+
+std::unique_ptr<rollout::Coordinator> Agent::MakeCoordinator() {
+  rollout::CoordinatorSettings settings;
+  settings.node_name = config_.message.nodename();
+  settings.shards = config_.message.rolloutshards();
+  settings.tenure.progress_deadline = config_.durations.rollout_progress_deadline;
+  return std::make_unique<rollout::Coordinator>(
+      executor_, timeline_, api_server_->client(), async::SystemRandom(), std::move(settings),
+      [this] { return api_server_->DaemonSets(); },
+      [this](const appsv1::DaemonSet& daemon_set, decide::EventType type, const std::string& reason,
+             const std::string& text) { events_.Record(decide::ReferenceTo(daemon_set), type, reason, text); },
+      [this] { Changed(); });
 }
 
 Task<void> Agent::Run() {
@@ -319,10 +343,14 @@ Task<void> Agent::Run() {
 
 // The workers end after those who start them.
 Task<void> Agent::RunPods() {
+  async::TaskScope server(executor_);
+  if (api_server_) server.Spawn("API server", api_server_->Run());
   async::TaskScope deciders(executor_);
   deciders.Spawn("supervisor", supervisor_.Run());
-  if (api_server_) deciders.Spawn("API server", api_server_->Run());
+  if (coordinator_) deciders.Spawn("coordinator", coordinator_->Run());
   co_await deciders.HoldUntilCancelled();
+  server.Cancel();
+  co_await server.Join();
   co_await workers_.Close();
 }
 

@@ -30,6 +30,7 @@
 #include "agent/pods/socket_watch.h"
 #include "agent/pods/supervisor.h"
 #include "agent/pods/volumes/volumes.h"
+#include "agent/rollout/coordinator.h"
 #include "agent/runtime_metrics.h"
 #include "agent/snapshot_builder.h"
 #include "agent/store/store.h"
@@ -67,6 +68,8 @@ class Agent {
   // The node as it is now: as the API server has it where there is one.
   const corev1::Node& Node() const;
   cluster::ApiServerSettings ApiServerSettingsOf() const;
+  void OpenApiServer();
+  std::unique_ptr<rollout::Coordinator> MakeCoordinator();
   Task<void> RemoveOldLogLinks();
   Task<void> RunPods();
   void PodsChanged();
@@ -119,7 +122,8 @@ class Agent {
   pods::PodServices services_;
   pods::PodWorkers workers_;
   pods::Supervisor supervisor_;
-  std::unique_ptr<cluster::ApiServer> api_server_;  // null without a kubeconfig
+  std::unique_ptr<cluster::ApiServer> api_server_;     // null without a kubeconfig
+  std::unique_ptr<rollout::Coordinator> coordinator_;  // null also where others make the pods
   pods::SocketWatch sockets_;
   manifests::ManifestSource manifests_;
   UsageMeter usage_;

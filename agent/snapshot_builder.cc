@@ -353,6 +353,7 @@ void FillStatus(const SnapshotSources& sources, local::Snapshot& snapshot) {
   status.set_node_name(node.metadata().name());
   status.set_start_time(FormatRfc3339(facts.start_time));
   status.set_api_server(facts.api_server);
+  status.set_coordinator(facts.coordinator);
   for (const auto* warnings : {&facts.warnings, &facts.warnings_of_start}) {
     for (const std::string& warning : *warnings) status.add_warnings(warning);
   }

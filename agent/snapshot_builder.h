@@ -27,6 +27,7 @@ struct AgentFacts {
   std::vector<std::string> warnings_of_start;  // a reload does not end them
   std::string checkpoint_problem;              // empty while it is written
   std::string api_server;                      // "not configured", or where it is and how it does
+  std::string coordinator;                     // who coordinates rollouts, as far as it is known here; may be empty
   std::string api_server_problem;              // what a person must act upon; empty while all is well
 };
 

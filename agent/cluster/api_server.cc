@@ -1,9 +1,8 @@
 #include "agent/cluster/api_server.h"
 
-#include <random>
-
 #include <fmt/format.h>
 
+#include "agent/async/system_random.h"
 #include "agent/async/task_scope.h"
 
 namespace daemonsetd::cluster {
@@ -11,12 +10,6 @@ namespace {
 
 // How long an object outlives the last pod that named it, at most.
 constexpr Nanoseconds kBetweenCleanings = std::chrono::minutes(5);
-
-// Spreads the requests of many nodes; nothing secret rests on it.
-std::function<double()> MakeRandom() {
-  auto engine = std::make_shared<std::minstd_rand>(std::random_device{}());
-  return [engine] { return std::uniform_real_distribution<double>(0, 1)(*engine); };
-}
 
 ServerViewSettings ViewSettingsOf(const ApiServerSettings& settings) {
   return {.node_name = settings.node.node_name,
@@ -38,14 +31,14 @@ ApiServer::ApiServer(pods::PodServices& services, pods::PodWorkers& workers, sto
       client_(transport_, limiter_, services.timeline),
       cache_(store, settings_.checkpoint_secrets),
       node_(services.executor, services.timeline, services.blocking, client_, services.runtime, image_service,
-            settings_.node, std::move(desired), MakeRandom(), [this] { NodeObserved(); }),
-      view_(services.executor, services.timeline, client_, MakeRandom(), store, cache_, ViewSettingsOf(settings_),
-            [this] { ServerChanged(); }),
-      objects_(std::make_shared<ApiObjects>(services.executor, services.timeline, client_, cache_, MakeRandom(),
-                                            [this] { return view_.reachable(); })),
+            settings_.node, std::move(desired), async::SystemRandom(), [this] { NodeObserved(); }),
+      view_(services.executor, services.timeline, client_, async::SystemRandom(), store, cache_,
+            ViewSettingsOf(settings_), [this] { ServerChanged(); }),
+      objects_(std::make_shared<ApiObjects>(services.executor, services.timeline, client_, cache_,
+                                            async::SystemRandom(), [this] { return view_.reachable(); })),
       events_(
           services.executor, services.timeline, client_, services.events, [this] { return view_.reachable(); },
-          MakeRandom()),
+          async::SystemRandom()),
       sync_(
           services, workers, view_, client_, [this] { return StateOfNode(); },
           {.node_name = settings_.node.node_name, .source = settings_.pod_source}, on_change_) {
@@ -100,6 +93,11 @@ void ApiServer::ServerChanged() {
   }
   sync_.Notify();
   on_change_();
+}
+
+std::optional<std::vector<ServerView::DaemonSetPtr>> ApiServer::DaemonSets() const {
+  if (view_.daemon_sets_known() != decide::Knowledge::kComplete) return std::nullopt;
+  return view_.DaemonSets();
 }
 
 std::string ApiServer::StatusText() const {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,11 @@ class ApiServer {
   const corev1::Node* node() const { return node_.node(); }
   PodSync& pods() { return sync_; }
   const PodSync& pods() const { return sync_; }
+
+  // For what else this agent does there; it must end before Run() does.
+  kube::Client& client() { return client_; }
+  // Of the whole cluster; unset while the list is not complete, and where others make the pods.
+  std::optional<std::vector<ServerView::DaemonSetPtr>> DaemonSets() const;
 
   // What runs here, or what the node is, has changed.
   void Notify() { sync_.Notify(); }

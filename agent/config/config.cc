@@ -66,6 +66,7 @@ Durations ReadDurations(const Message& message) {
   return {
       .node_lease_duration = read("nodeLeaseDuration"),
       .api_server_start_wait = read("apiServerStartWait"),
+      .rollout_progress_deadline = read("rolloutProgressDeadline"),
       .file_check_frequency = read("fileCheckFrequency"),
       .runtime_request_timeout = read("runtimeRequestTimeout"),
       .image_pull_timeout = read("imagePullTimeout"),

@@ -17,7 +17,8 @@ inline constexpr std::string_view kDefaultDirectory = "/etc/daemonsetd/config.d"
 struct Durations {
   Nanoseconds node_lease_duration;
   Nanoseconds api_server_start_wait;  // zero: none
-  Nanoseconds file_check_frequency;   // zero: never
+  Nanoseconds rollout_progress_deadline;
+  Nanoseconds file_check_frequency;  // zero: never
   Nanoseconds runtime_request_timeout;
   Nanoseconds image_pull_timeout;
   Nanoseconds runtime_poll_interval;

@@ -143,6 +143,7 @@ std::string StatusText(const statusv1::Status& status, WallTime now) {
     line("Manifests", "not configured");
   }
   line("API server", status.api_server());
+  if (!status.coordinator().empty()) line("Rollouts", status.coordinator());
   line("DaemonSets", fmt::format("{}: {} run here, {} do not", counts.daemon_sets(), counts.daemon_sets_hosted(),
                                  counts.daemon_sets_not_hosted()));
   line("Pods", fmt::format("{} desired, {} running, {} ready", counts.pods_desired(), counts.pods_running(),

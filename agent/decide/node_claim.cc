@@ -12,18 +12,6 @@ namespace {
 
 // Half of what a kubelet (10 s) and an agent (20 s) let pass between two renewals.
 constexpr Nanoseconds kLookEvery = std::chrono::seconds(5);
-constexpr std::int32_t kLongestDuration = 3600;  // a Lease says it itself, so it is hostile input
-
-std::string RenewalOf(const coordinationv1::Lease* lease) {
-  if (lease == nullptr) return {};
-  return fmt::format("{}/{}.{}", lease->spec().holderidentity(), lease->spec().renewtime().seconds(),
-                     lease->spec().renewtime().nanos());
-}
-
-Seconds DurationOf(const coordinationv1::Lease* lease) {
-  if (lease == nullptr || lease->spec().leasedurationseconds() <= 0) return kNodeLeaseDuration;
-  return Seconds(std::min(lease->spec().leasedurationseconds(), kLongestDuration));
-}
 
 bool MadeByUs(const corev1::Node& node) { return node.metadata().annotations().contains(kAgentVersionAnnotation); }
 
@@ -61,7 +49,7 @@ NodeClaim ClaimNode(const corev1::Node* node, const coordinationv1::Lease* lease
     return claim;
   }
 
-  const std::string renewal = RenewalOf(lease);
+  const std::string renewal = RenewalText(lease);
   if (!memory.first_look) {
     memory.first_look = now.mono;
     memory.unchanged_since = now.mono;
@@ -71,7 +59,7 @@ NodeClaim ClaimNode(const corev1::Node* node, const coordinationv1::Lease* lease
   }
   memory.last_renewal = renewal;
 
-  const Seconds duration = DurationOf(lease);
+  const Seconds duration = LeaseDurationOf(lease);
   if (now.mono - memory.unchanged_since >= duration) {
     claim.answer = NodeClaim::Answer::kTakeOver;
     claim.message = fmt::format("takes over the Node {} from {}, which has not renewed its Lease for {} s", node_name,

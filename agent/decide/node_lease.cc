@@ -61,4 +61,30 @@ MonoTime NextRenewal(std::optional<MonoTime> last_success, MonoTime last_try, in
   return last_success ? *last_success + Nanoseconds(duration) / 2 : last_try;
 }
 
+std::string RenewalText(const coordinationv1::Lease* lease) {
+  if (lease == nullptr) return {};
+  return fmt::format("{}/{}.{}", lease->spec().holderidentity(), lease->spec().renewtime().seconds(),
+                     lease->spec().renewtime().nanos());
+}
+
+Seconds LeaseDurationOf(const coordinationv1::Lease* lease) {
+  constexpr std::int32_t kLongest = 3600;
+  if (lease == nullptr || lease->spec().leasedurationseconds() <= 0) return kNodeLeaseDuration;
+  return Seconds(std::min(lease->spec().leasedurationseconds(), kLongest));
+}
+
+bool NoteLease(const coordinationv1::Lease& lease, LeaseSight& sight, Now now) {
+  const Seconds duration = LeaseDurationOf(&lease);
+  const std::string renewal = RenewalText(&lease);
+  if (sight.first) {
+    sight = {.renewal = renewal, .unchanged_since = now.mono, .first = false};
+    const WallTime renewed = std::clamp(FromApiMicroTime(lease.spec().renewtime()), now.wall - duration, now.wall);
+    if (now.wall - renewed == duration) sight.unchanged_since -= duration;
+  } else if (renewal != sight.renewal) {
+    sight.renewal = renewal;
+    sight.unchanged_since = now.mono;
+  }
+  return now.mono - sight.unchanged_since >= duration;
+}
+
 }  // namespace daemonsetd::decide

@@ -41,4 +41,19 @@ LeaseWrite RenewLease(const std::string& node_name, const std::string& node_uid,
 // was never written is due at once. Times are monotonic: a clock that jumps changes nothing (ST-07).
 MonoTime NextRenewal(std::optional<MonoTime> last_success, MonoTime last_try, int failures, Seconds duration);
 
+// Holder and time of the last renewal: another text means that somebody renewed it since. Null: empty.
+std::string RenewalText(const coordinationv1::Lease* lease);
+// What the Lease says, between 1 s and an hour, since it is hostile input; kNodeLeaseDuration where it says nothing.
+Seconds LeaseDurationOf(const coordinationv1::Lease* lease);
+
+// What is remembered of another node's Lease, on our own monotonic clock.
+struct LeaseSight {
+  std::string renewal;
+  MonoTime unchanged_since{};
+  bool first = true;
+};
+// Notes a look at the Lease. True: its holder is dead, as far as one can tell: it has not renewed for the whole duration
+// by our own clock; at the first look, when nothing was observed yet, by the times that both machines tell.
+bool NoteLease(const coordinationv1::Lease& lease, LeaseSight& sight, Now now);
+
 }  // namespace daemonsetd::decide

@@ -78,8 +78,7 @@ std::optional<metav1::Status> StatusIn(const HttpResponse& response) {
     if (!DecodeObject(response.body, "v1", "Status", status)) return std::nullopt;
     return status;
   }
-  if (!response.content_type.starts_with("application/json") || response.body.size() > kMaximumJson)
-    return std::nullopt;
+  if (!response.content_type.starts_with(kJsonType) || response.body.size() > kMaximumJson) return std::nullopt;
   if (!model::DecodeObject(response.body, status, /*strict=*/false)) return std::nullopt;
   return status;
 }

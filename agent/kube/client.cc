@@ -86,6 +86,20 @@ Task<Status> Client::GetObject(Resource resource, NamespacedName name, CallOptio
   co_return co_await Exchange(std::move(call), std::move(wanted));
 }
 
+Task<Result<std::string>> Client::GetJson(Resource resource, NamespacedName name, CallOptions options) {
+  const Result<std::string> path = ObjectPath(resource, name);
+  const std::string text = CallText("get", resource, "", name);
+  if (!path) co_return path.error().WithContext(text);
+  Call call = MakeCall("GET", text, *path, options);
+  call.request.accept = std::string(kJsonType);
+  Answer<HttpResponse> response = co_await Send(std::move(call));
+  if (!response) co_return response.error().error;
+  if (!response->content_type.starts_with(kJsonType)) {
+    co_return Error(ErrorKind::kInvalid, text + ": the answer is broken: it is not JSON");
+  }
+  co_return std::move(response->body);
+}
+
 Task<Status> Client::CreateObject(Resource resource, NamespacedName name, CallOptions options, Message* object) {
   const std::string text = CallText("create", resource, "", name);
   // The object's own name is not in the path, but an object without a namespace would land nowhere.

@@ -132,6 +132,9 @@ class Client {
     co_return page;
   }
 
+  // The object as the server writes it in JSON, with the fields that our messages do not have.
+  Task<Result<std::string>> GetJson(Resource resource, NamespacedName name, CallOptions options = {});
+
   // A token of the service account `account`. The answer's status holds it.
   Task<Result<authenticationv1::TokenRequest>> CreateToken(NamespacedName account,
                                                            authenticationv1::TokenRequest request,

@@ -17,6 +17,7 @@
 namespace daemonsetd::kube {
 
 inline constexpr std::string_view kProtobufType = "application/vnd.kubernetes.protobuf";
+inline constexpr std::string_view kJsonType = "application/json";
 inline constexpr std::string_view kProtobufWatchType = "application/vnd.kubernetes.protobuf;stream=watch";
 constexpr std::size_t kMaximumMessage = 64 * 1024 * 1024;
 

@@ -131,6 +131,7 @@ Result<ReflectorCore::Arrived> ReflectorCore::Decode(FrameType type, const std::
     return broken(fmt::format("a {} lacks its name, namespace or resourceVersion", resource_.kind));
   }
   MutableMetadataOf(*object).clear_managedfields();
+  if (settings_.trim) settings_.trim(*object);
   arrived.object = std::move(object);
   return arrived;
 }

@@ -25,6 +25,8 @@ struct ReflectorSettings {
   std::string label_selector;
   std::string field_selector;  // "spec.nodeName=n1"
   std::string newest;          // the resourceVersion that an earlier life had reached; empty if unknown
+  // Takes off what nobody here reads before the object is kept; not its name, UID and resourceVersion. May be null.
+  std::function<void(google::protobuf::Message&)> trim;
   Nanoseconds call_timeout = std::chrono::seconds(30);  // for one page, and for the opening of a watch
   WatchRules rules;
 };
