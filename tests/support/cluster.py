@@ -219,8 +219,8 @@ class Cluster:
         return path
 
     def node_kubeconfig(self, name):
-        """The identity of the agent on node `name`, which is not a kubelet's."""
-        return self.kubeconfig(f"daemonsetd:node:{name}", ["daemonsetd:nodes"])
+        """The identity of the agent on node `name`, which is not a kubelet's, and which may coordinate."""
+        return self.kubeconfig(f"daemonsetd:node:{name}", ["daemonsetd:nodes", "daemonsetd:coordinators"])
 
     def client(self, kubeconfig=None):
         """Requests to the API server as they are, as administrator or as who `kubeconfig` says."""
