@@ -19,6 +19,7 @@ NODE, OTHER = "access-1", "access-2"
 NODES = "/api/v1/nodes"
 CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+COORDINATOR_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 POLICY = "ValidatingAdmissionPolicy"
 MIRROR = {"kubernetes.io/config.mirror": "hash", "kubernetes.io/config.hash": "hash"}
@@ -50,6 +51,11 @@ def controlled_by(kind, thing):
     version = "apps/v1" if kind == "DaemonSet" else "v1"
     return {"apiVersion": version, "kind": kind, "name": thing["metadata"]["name"], "uid": thing["metadata"]["uid"],
             "controller": True}
+
+
+def revision_object(name, owner):
+    return {"metadata": {"name": name, "ownerReferences": [owner] if owner else []}, "revision": 1,
+            "data": {"spec": {"template": {"$patch": "replace"}}}}
 
 
 def event_object(namespace, host, **about):
@@ -135,9 +141,15 @@ def until_active(cluster):
               (LEASES, lease_object("probe")), (f"{account}/default/token", {"spec": {}}),
               ("/api/v1/namespaces/default/events", event_object("default", OTHER))]
 
+    # The policy on pods lets a coordinator do more, so these have an identity of their own.
+    coordinating = Identity(cluster, "daemonsetd:coordinator-probe", ["daemonsetd:coordinators", "system:masters"])
+    probes = [(mighty, *probe) for probe in probes]
+    probes += [(coordinating, COORDINATOR_LEASES, lease_object("probe")),
+               (coordinating, "/apis/apps/v1/namespaces/default/controllerrevisions", revision_object("probe", None))]
+
     def active():
-        for path, body in probes:
-            answer = mighty.client.request("POST", path, body=body, query={"dryRun": "All"})
+        for identity, path, body in probes:
+            answer = identity.client.request("POST", path, body=body, query={"dryRun": "All"})
             assert answer.status == 403 and POLICY in answer.json()["message"], f"{path}: {answer.body[:300]}"
         return True
 
@@ -163,7 +175,7 @@ def test_the_policies_are_well_typed(cluster, access):
     def checked():
         policies = cluster.get("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies")["items"]
         ours = [p for p in policies if p["metadata"]["name"].startswith("daemonsetd-")]
-        assert len(ours) == 5
+        assert len(ours) == 7
         for policy in ours:
             status = policy["status"]
             assert status["observedGeneration"] == policy["metadata"]["generation"]
@@ -283,6 +295,65 @@ def test_config_maps_and_secrets_are_readable_where_they_were_granted(cluster, w
         world.agent.refused("POST", path, {"metadata": {"name": "made"}}, says="forbidden")
         with world.agent.client.watch(path, query={"fieldSelector": "metadata.name=some"}):
             pass
+
+
+# What a coordinator may besides
+
+ELECTION = "daemonsetd-coordinator-99-of-99"
+
+
+@pytest.fixture
+def coordinator(cluster, world):
+    """The agent of access-1, where it may coordinate."""
+    yield Identity(cluster, f"daemonsetd:node:{NODE}", ["daemonsetd:nodes", "daemonsetd:coordinators"])
+    world.admin.delete(f"{COORDINATOR_LEASES}/{ELECTION}", absent=None)
+
+
+def test_a_coordinator_marks_and_deletes_the_pods_of_daemon_sets(world, coordinator):
+    path = world.pod("foreign")
+    marks = {"metadata": {"labels": {"controller-revision-hash": "abc"}, "annotations": {"daemonsetd.dev/surge": "abc"}}}
+    assert coordinator.send("PATCH", path, marks, MERGE_PATCH)["metadata"]["labels"] == marks["metadata"]["labels"]
+    for change in ({"metadata": {"labels": {"app": "other"}}}, {"metadata": {"annotations": {"other": "yes"}}},
+                   {"metadata": {"finalizers": ["example.com/stay"]}}, {"metadata": {"ownerReferences": None}},
+                   {"spec": {"activeDeadlineSeconds": 5}}):
+        coordinator.refused("PATCH", path, change, MERGE_PATCH, says=ONLY_OWN_PODS)
+    image = {"spec": {"containers": [{"name": "main", "image": "other"}]}}
+    coordinator.refused("PATCH", path, image, STRATEGIC_MERGE_PATCH, says=ONLY_OWN_PODS)
+    coordinator.refused("PATCH", f"{path}/status", {"status": {"phase": "Failed"}}, MERGE_PATCH, says=ONLY_OWN_PODS)
+    coordinator.refused("POST", world.pods, pod_object("a", OTHER, world.by_set), says=OWN_PODS)
+    world.admin.create(world.pods, pod_object("nobodys", OTHER, None))
+    coordinator.refused("DELETE", world.pod("nobodys"), says=ONLY_OWN_PODS)
+    coordinator.send("DELETE", path)
+
+
+def test_a_coordinator_writes_status_and_history_of_daemon_sets(world, coordinator):
+    path = f"{world.daemon_sets}/proxy"
+    daemon_set = coordinator.send("GET", path)
+    daemon_set["status"]["numberMisscheduled"] = 7
+    assert coordinator.send("PUT", f"{path}/status", unconditional(daemon_set))["status"]["numberMisscheduled"] == 7
+    coordinator.refused("PUT", path, unconditional(daemon_set), says="forbidden")
+    revisions = f"/apis/apps/v1/namespaces/{world.namespace}/controllerrevisions"
+    made = coordinator.send("POST", revisions, revision_object("one", world.by_set))
+    coordinator.send("PUT", f"{revisions}/one", {**made, "revision": 2})
+    foreign = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "123", "controller": True}
+    only = "coordinators write only the ControllerRevisions of DaemonSets"
+    for owner in (None, foreign):
+        coordinator.refused("POST", revisions, revision_object("two", owner), says=only)
+    world.admin.create(revisions, revision_object("of-another", foreign))
+    coordinator.refused("DELETE", f"{revisions}/of-another", says=only)
+    coordinator.send("DELETE", f"{revisions}/one")
+    for path, body in ((revisions, revision_object("three", world.by_set)), (COORDINATOR_LEASES, lease_object(ELECTION))):
+        world.agent.refused("POST", path, body, says="forbidden")
+
+
+def test_a_coordinator_writes_only_the_leases_of_its_election(world, coordinator):
+    lease = coordinator.send("POST", COORDINATOR_LEASES, lease_object(ELECTION))
+    lease["spec"]["leaseDurationSeconds"] = 10
+    coordinator.send("PUT", f"{COORDINATOR_LEASES}/{ELECTION}", lease)
+    coordinator.refused("POST", COORDINATOR_LEASES, lease_object("kube-scheduler"), says="only the Leases of their election")
+    coordinator.refused("DELETE", f"{COORDINATOR_LEASES}/{ELECTION}", says="forbidden")
+    coordinator.refused("POST", LEASES, lease_object(OTHER), says=ONLY_OWN_LEASE)
+    assert coordinator.send("GET", LEASES)["items"] is not None
 
 
 # What it may not

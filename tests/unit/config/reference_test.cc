@@ -164,7 +164,8 @@ TEST(Reload, RemovedEntriesGo) {
 TEST(Reload, AppliesTheReloadableDurationsAndNoOther) {
   const Config running = Built("");
   const Config loaded = Built(
-      "nodeLeaseDuration: 70s\napiServerStartWait: 7s\nfileCheckFrequency: 7s\nruntimeRequestTimeout: "
+      "nodeLeaseDuration: 70s\napiServerStartWait: 7s\nrolloutProgressDeadline: 70s\nfileCheckFrequency: "
+      "7s\nruntimeRequestTimeout: "
       "7s\nimagePullTimeout: 70s\nruntimePollInterval: 70ms\n"
       "runtimeIdlePollInterval: 7s\nshutdownTimeout: 7s\ncrashLoopBackOff: {initial: 7s, max: 70s, reset: 7m}\n");
   const Config next = ApplyReload(running, loaded);
@@ -174,6 +175,7 @@ TEST(Reload, AppliesTheReloadableDurationsAndNoOther) {
   EXPECT_EQ(next.durations.crash_loop_back_off.reset_after, loaded.durations.crash_loop_back_off.reset_after);
   EXPECT_EQ(next.durations.node_lease_duration, running.durations.node_lease_duration);
   EXPECT_EQ(next.durations.api_server_start_wait, running.durations.api_server_start_wait);
+  EXPECT_EQ(next.durations.rollout_progress_deadline, running.durations.rollout_progress_deadline);
   EXPECT_EQ(next.durations.runtime_request_timeout, running.durations.runtime_request_timeout);
   EXPECT_EQ(next.durations.image_pull_timeout, running.durations.image_pull_timeout);
   EXPECT_EQ(next.durations.runtime_poll_interval, running.durations.runtime_poll_interval);
