@@ -36,6 +36,7 @@ from workloads import workload  # noqa: E402
 SIZES = (50, 100, 200)
 MAX_UNAVAILABLE = "10%"
 SETTLE_SECONDS = 30
+AFTERMATH_SECONDS = 5  # until the last Events are sent
 APPLY_SECONDS = 300
 ROLLOUT_SECONDS = 900
 RIGHTS = ROOT / "packaging" / "kubernetes"
@@ -83,13 +84,12 @@ class World:
 
     def update(self):
         """Seconds from a new template until `kubectl rollout status` would say that it is rolled out."""
-        self._rolled_out(generation=1)
         begin = time.monotonic()
         patch = {"spec": {"template": {"metadata": {"annotations": {"bench": "second"}}}}}
-        self._rolled_out(self.cluster.client().patch(f"{SETS}/{NAME}", patch)["metadata"]["generation"])
+        self.rolled_out(self.cluster.client().patch(f"{SETS}/{NAME}", patch)["metadata"]["generation"])
         return time.monotonic() - begin
 
-    def _rolled_out(self, generation):
+    def rolled_out(self, generation):
         def so(status):
             counts = [status.get(key, 0) for key in
                       ("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable")]
@@ -123,37 +123,37 @@ class World:
                 "calls": metric(self.fleet.agents[ONE].get("/metrics")[1], "daemonsetd_runtime_operations_total"),
                 "requests": audit_log.requests(self.audit)}
 
-    def between(self, before, after):
-        """What happened, for each node."""
+    def during(self, work):
+        """What happens while `work` is done, for each node; `seconds` are those that it answers, or that it takes."""
+        before = self.sample()
+        if seconds := work():
+            time.sleep(AFTERMATH_SECONDS)
+        after = self.sample()
         new = [what for key, what in after["requests"].items() if key not in before["requests"]]
         kinds = collections.Counter(audit_log.kind_of(verb, uri) for who, verb, uri in new if who.startswith(AGENTS))
         others = collections.Counter(who for who, _, _ in new if who.startswith("system:") and who != "system:apiserver")
-        return {"seconds": round(after["time"] - before["time"], 1),
+        return {"seconds": round(seconds or after["time"] - before["time"], 1),
                 "requests": round(sum(kinds.values()) / self.size, 2),
                 "requests_by_kind": {kind: round(count / self.size, 2) for kind, count in kinds.most_common()},
                 "requests_of_others": {who: round(count / self.size, 2) for who, count in others.most_common()},
+                "connections": round(len(after["traffic"]) / self.size, 2),
                 "bytes": round(traffic.difference(before["traffic"], after["traffic"]) / self.size),
                 "runtime_calls": after["calls"] - before["calls"],
                 "cpu_ms": {name: round((after["cpu"][name] - before["cpu"][name]) * 1000 / self.size, 1)
                            for name in after["cpu"]}}
 
     def measure(self, idle_seconds, with_update):
-        result = {"register_seconds": round(self.start(), 1), "apply_seconds": round(self.apply(), 1)}
+        result = {"register_seconds": round(self.start(), 1), "apply": self.during(self.apply)}
         time.sleep(SETTLE_SECONDS)
-        before = self.sample()
-        time.sleep(idle_seconds)
-        after = self.sample()
-        result["idle"] = self.between(before, after)
+        result["idle"] = self.during(lambda: time.sleep(idle_seconds))
         agents = [memory(agent.pid) for agent in self.fleet.agents.values()]
         result["memory_mib"] = {**{process.name: round(memory(process.pid)["rss_mib"]) for process in
                                    self.cluster.processes},
                                 "agent_private": round(statistics.median(m["private_mib"] for m in agents), 1),
                                 "agent_rss": round(statistics.median(m["rss_mib"] for m in agents), 1)}
-        result["connections"] = len(after["traffic"])
         if with_update:
-            before = self.sample()
-            seconds = self.update()
-            result["update"] = {**self.between(before, self.sample()), "seconds": round(seconds, 1)}
+            self.rolled_out(generation=1)
+            result["update"] = self.during(self.update)
         return result
 
     def close(self):
@@ -174,7 +174,11 @@ class BuiltIn(World):
 
 ROWS = (  # text, where it is, per node and minute, digits
     ("all nodes registered, s", ("register_seconds",), False, 1),
-    ("applied → Ready on all, s", ("apply_seconds",), False, 1),
+    ("first pods: s until Ready on all", ("apply", "seconds"), False, 1),
+    ("first pods: agent's requests per node", ("apply", "requests"), False, 1),
+    ("first pods: bytes per node", ("apply", "bytes"), False, 0),
+    ("first pods: API server, CPU ms per node", ("apply", "cpu_ms", "kube-apiserver"), False, 1),
+    ("first pods: controllers, CPU ms per node", ("apply", "cpu_ms", "controllers"), False, 1),
     ("idle: requests per node and minute", ("idle", "requests"), True, 2),
     ("idle: bytes per node and minute", ("idle", "bytes"), True, 0),
     ("idle: API server, CPU ms per node, min", ("idle", "cpu_ms", "kube-apiserver"), True, 1),
