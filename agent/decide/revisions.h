@@ -19,10 +19,12 @@ namespace revision {
 struct Create {
   appsv1::ControllerRevision object;
 };
-// PUT with the resourceVersion that was seen: another number, labels, or owner.
+// PUT with the resourceVersion that was seen: another number, hash label, or owner. `adopts`: it becomes the
+// DaemonSet's own, so read the DaemonSet from the server first, as upstream does: one that is gone adopts nothing.
 struct Update {
   appsv1::ControllerRevision object;
   std::string reason;
+  bool adopts = false;
 };
 // DELETE with the UID as precondition.
 struct Delete {
@@ -53,18 +55,23 @@ struct RevisionPlan {
   std::string current_name;
 };
 
-// Empty for a DaemonSet that is being deleted. When every action has happened the next plan has none.
+// Empty for a DaemonSet that is being deleted, or whose selector takes everything or misses its own template. When
+// every action has happened the plan after next has none: an orphan is adopted before it is deleted, and a revision
+// keeps its label, and is kept, until no pod in `input` has to be recognised by it.
 RevisionPlan PlanRevisions(const RevisionInput& input);
 
 // The template that a revision holds. kInvalid, naming the revision, when its data is not what a DaemonSet's revision
-// holds: it matches no template then.
+// holds: it matches no template then. Not defaulted: TemplateHash does not see a difference.
 Result<corev1::PodTemplateSpec> TemplateOf(const appsv1::ControllerRevision& revision);
 
 // The patch that a revision's `data` holds, from the DaemonSet as the server wrote it in JSON: fields that this agent
-// does not know are kept, so that undo brings them back.
+// does not know are kept, so that undo brings them back, and numbers keep their digits. To the byte what the built-in
+// controller makes of the same DaemonSet: it compares bytes, and would otherwise replace every pod when it takes over.
 Result<std::string> RevisionData(const std::string& daemon_set_json);
 
-// What a POST that was answered with AlreadyExists means: `existing` is the object of that name.
+// What a POST that was answered with AlreadyExists means: `existing` is the object of that name, read from the server.
+// kOurs: the next plan takes it for the current revision, once it is in the input. kOther: it never will, for what it
+// holds or for whom it belongs to; collisionCount must rise.
 enum class RevisionCollision { kOurs, kOther };
 RevisionCollision JudgeCollision(const appsv1::DaemonSet& daemon_set, const std::string& template_hash,
                                  const appsv1::ControllerRevision& existing);
