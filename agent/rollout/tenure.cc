@@ -176,6 +176,14 @@ Task<Status> Tenure::Carry(SetPtr set, decide::RevisionAction action) {
     co_return co_await Create(set, std::move(create->object));
   }
   if (auto* update = std::get_if<decide::revision::Update>(&action)) {
+    if (update->adopts) {
+      kube::NamespacedName name = kube::NameOf(set->metadata());
+      const auto live = co_await writes_.Read(std::move(name), *time);
+      if (!live) co_return live.error();
+      if (live->metadata().uid() != set->metadata().uid() || live->metadata().has_deletiontimestamp()) {
+        co_return Error(ErrorKind::kConflict, "the DaemonSet that would adopt a revision is going");
+      }
+    }
     co_return co_await writes_.UpdateRevision(std::move(update->object), *time);
   }
   if (const auto* deletion = std::get_if<decide::revision::Delete>(&action)) {
