@@ -311,7 +311,8 @@ def coordinator(cluster, world):
 
 def test_a_coordinator_marks_and_deletes_the_pods_of_daemon_sets(world, coordinator):
     path = world.pod("foreign")
-    marks = {"metadata": {"labels": {"controller-revision-hash": "abc"}, "annotations": {"daemonsetd.dev/surge": "abc"}}}
+    marks = {"metadata": {"labels": {"controller-revision-hash": "abc"},
+                          "annotations": {"daemonsetd.dev/surge": "abc"}}}
     assert coordinator.send("PATCH", path, marks, MERGE_PATCH)["metadata"]["labels"] == marks["metadata"]["labels"]
     for change in ({"metadata": {"labels": {"app": "other"}}}, {"metadata": {"annotations": {"other": "yes"}}},
                    {"metadata": {"finalizers": ["example.com/stay"]}}, {"metadata": {"ownerReferences": None}},
@@ -342,7 +343,8 @@ def test_a_coordinator_writes_status_and_history_of_daemon_sets(world, coordinat
     world.admin.create(revisions, revision_object("of-another", foreign))
     coordinator.refused("DELETE", f"{revisions}/of-another", says=only)
     coordinator.send("DELETE", f"{revisions}/one")
-    for path, body in ((revisions, revision_object("three", world.by_set)), (COORDINATOR_LEASES, lease_object(ELECTION))):
+    for path, body in ((revisions, revision_object("three", world.by_set)),
+                       (COORDINATOR_LEASES, lease_object(ELECTION))):
         world.agent.refused("POST", path, body, says="forbidden")
 
 
@@ -350,7 +352,8 @@ def test_a_coordinator_writes_only_the_leases_of_its_election(world, coordinator
     lease = coordinator.send("POST", COORDINATOR_LEASES, lease_object(ELECTION))
     lease["spec"]["leaseDurationSeconds"] = 10
     coordinator.send("PUT", f"{COORDINATOR_LEASES}/{ELECTION}", lease)
-    coordinator.refused("POST", COORDINATOR_LEASES, lease_object("kube-scheduler"), says="only the Leases of their election")
+    coordinator.refused("POST", COORDINATOR_LEASES, lease_object("kube-scheduler"),
+                        says="only the Leases of their election")
     coordinator.refused("DELETE", f"{COORDINATOR_LEASES}/{ELECTION}", says="forbidden")
     coordinator.refused("POST", LEASES, lease_object(OTHER), says=ONLY_OWN_LEASE)
     assert coordinator.send("GET", LEASES)["items"] is not None

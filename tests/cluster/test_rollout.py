@@ -214,6 +214,27 @@ def test_a_copied_revision_is_taken_away(space, nodes):  # RO-11
     space.running("web", nodes, other_than=uids(first))
 
 
+def test_what_the_built_in_controller_made_is_taken_over(space, nodes):
+    """Its revisions and pods carry a hash that nobody else can compute; nothing of them is replaced."""
+    space.apply(updatable(strategy="OnDelete"))
+    before = space.running("web", nodes)
+    own = space.wait_for(lambda: revisions(space), "the revision")[0]
+    space.apply(updatable(version="2", strategy="OnDelete"))
+    space.wait_for(lambda: revisions(space)[1:], "the revision of another template, under which nobody runs")
+    for pod in before.values():
+        space.kubectl("label", "pod", pod["metadata"]["name"], "--overwrite", f"{REVISION_LABEL}=5d4f8b7c66")
+    space.patch("controllerrevisions", own["metadata"]["name"], {"metadata": {"labels": {REVISION_LABEL: "5d4f8b7c66"}}},
+                "apps/v1")
+    space.apply(updatable())
+    space.wait_for(complete(space, 3), "its pods are known to run the present template")
+    after = space.running("web", nodes)
+    assert uids(after) == uids(before) and not any(map(restarts, after.values()))
+    assert all(container_ids(after[node.name]) == container_ids(before[node.name]) for node in nodes)
+    current = space.wait_for(lambda: [r for r in revisions(space) if r["revision"] == 3], "the newest revision")[0]
+    assert current["metadata"]["name"] == own["metadata"]["name"]
+    assert hashes(after) == {current["metadata"]["labels"][REVISION_LABEL]} == hashes(before)
+
+
 def test_revisions_beyond_the_limit_go(space, nodes):
     manifest = updatable(strategy="OnDelete")
     manifest["spec"]["revisionHistoryLimit"] = 1
