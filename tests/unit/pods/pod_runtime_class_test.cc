@@ -145,6 +145,41 @@ TEST_F(PodRuntimeClassTest, ASandboxThatIsThereNeedsItsClassNoMore) {
   EXPECT_THAT(Complaints(), Contains(HasSubstr("runtimeclass \"gvisor\" not found"))) << "a new one does";
 }
 
+// Whoever begins anew has only the runtime's word: image volumes are pulled for the sandbox's handler.
+TEST_F(PodRuntimeClassTest, AfterARestartAContainerStartsUnderTheHandlerOfItsSandbox) {
+  engine->services.features = [] { return cri::RuntimeFeatures{.handlers = {}, .image_volumes = true}; };
+  api->SetRuntimeClass("gvisor", "runsc");
+  DaemonSetSource set = MakeDaemonSet("a");
+  auto& spec = *set.object.mutable_spec()->mutable_template_()->mutable_spec();
+  spec.set_runtimeclassname("gvisor");
+  corev1::Volume& volume = *spec.add_volumes();
+  volume.set_name("models");
+  volume.mutable_volumesource()->mutable_image()->set_reference(kImage);
+  corev1::VolumeMount& mount = *Main(set).add_volumemounts();
+  mount.set_name("models");
+  mount.set_mountpath("/models");
+  daemon_sets = {set};
+  Apply();
+  loop.Advance(seconds(1));
+  const auto before = RunningContainers();
+  ASSERT_THAT(before, SizeIs(1));
+  api->RemoveRuntimeClass("gvisor");
+  Restart();
+  runtime.ClearCalls();
+  runtime.ExitContainer(before[0], 1);
+  loop.Advance(minutes(1));
+  ASSERT_THAT(RunningContainers(), SizeIs(1));
+  std::vector<std::string> handlers;
+  for (const auto& call : runtime.calls()) {
+    if (call.method != "CreateContainer") continue;
+    const auto& request = static_cast<const cri::v1::CreateContainerRequest&>(*call.request);
+    for (const auto& made : request.config().mounts()) {
+      if (made.has_image()) handlers.push_back(made.image().runtime_handler());
+    }
+  }
+  EXPECT_THAT(handlers, ElementsAre("runsc"));
+}
+
 TEST_F(PodRuntimeClassTest, WithoutAnApiServerThePodSaysWhatItLacks) {
   engine->services.objects = std::make_shared<NoObjects>();
   Run("gvisor");
