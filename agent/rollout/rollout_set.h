@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/backoff.h"
@@ -43,6 +44,9 @@ class RolloutSet {
 
   // What the server accepted and no watch has shown yet.
   void Deleted(const std::string& pod_uid) { deleted_.insert(pod_uid); }
+  // Its deletion was sent and not answered: it counts as accepted until the server was asked.
+  void MaybeDeleted(std::shared_ptr<const corev1::Pod> pod) { unsure_.push_back(std::move(pod)); }
+  std::vector<std::shared_ptr<const corev1::Pod>> TakeUnsure() { return std::exchange(unsure_, {}); }
   void AskedForSurge(const std::string& pod_uid) { surged_.insert(pod_uid); }
   void Wrote(const appsv1::DaemonSet& answer);
 
@@ -69,6 +73,7 @@ class RolloutSet {
   WallTime began_{};              // when the present template came, as far as it is known
   MonoTime images_awaited_until_{};
   std::set<std::string> deleted_;  // pods, by UID
+  std::vector<std::shared_ptr<const corev1::Pod>> unsure_;
   std::set<std::string> surged_;
   std::set<std::string> revision_labels_;  // those of the pods, at the last plan of revisions
   struct Placed {

@@ -34,6 +34,17 @@ Task<Result<appsv1::DaemonSet>> SetWrites::Read(kube::NamespacedName name, Nanos
   co_return co_await client_.Get<appsv1::DaemonSet>(std::move(name), options);
 }
 
+Task<Result<bool>> SetWrites::IsGoing(corev1::Pod pod, Nanoseconds timeout) {
+  const kube::CallOptions options{.timeout = timeout};
+  kube::NamespacedName name = kube::NameOf(pod.metadata());
+  const auto live = co_await client_.Get<corev1::Pod>(std::move(name), options);
+  if (!live) {
+    if (live.error().kind() == ErrorKind::kAbsent) co_return true;
+    co_return live.error();
+  }
+  co_return live->metadata().uid() != pod.metadata().uid() || live->metadata().has_deletiontimestamp();
+}
+
 Task<Status> SetWrites::DeletePod(corev1::Pod pod, Nanoseconds timeout) {
   const kube::CallOptions options{.timeout = timeout};
   metav1::DeleteOptions how = kube::DeleteWith(std::nullopt, pod.metadata().uid());

@@ -80,8 +80,9 @@ void Tenure::TakeSets() {
   std::map<std::string, SetPtr> present;
   for (const auto& object : *known) {
     const std::string& uid = object->metadata().uid();
-    if (!ports_.holds_until(uid)) continue;
     const auto before = sets_.find(uid);
+    // Where a call is under way it ends first, so that no two ever work on one DaemonSet.
+    if (!ports_.holds_until(uid) && (before == sets_.end() || !before->second->busy)) continue;
     const SetPtr set = before != sets_.end() ? before->second : std::make_shared<RolloutSet>();
     set->Take(object, view_, settings_.image_wait, timeline_.Read());
     if (changes.all || changes.daemon_sets.contains(uid)) set->dirty = true;
@@ -105,7 +106,7 @@ std::optional<MonoTime> Tenure::StartDue() {
   const MonoTime now = timeline_.mono();
   std::optional<MonoTime> next;
   for (const auto& [uid, set] : sets_) {
-    if (set->busy || set->metadata().has_deletiontimestamp()) continue;
+    if (set->busy || set->metadata().has_deletiontimestamp() || !ports_.holds_until(uid)) continue;
     const bool is_due = set->dirty || (set->look_at && *set->look_at <= now);
     if (is_due && !set->failures.Waiting(now)) {
       set->busy = true;
@@ -128,7 +129,8 @@ std::optional<Nanoseconds> Tenure::TimeFor(const RolloutSet& set) const {
 }
 
 Task<void> Tenure::Work(SetPtr set) {
-  Status status = co_await KeepRevisions(set);
+  Status status = co_await AskWhatWasDone(set);
+  if (status) status = co_await KeepRevisions(set);
   if (status) status = co_await TakeSteps(set);
   // Whatever became of the rest: the status says where things stand (ST-02).
   const bool ours = status || status.error().kind() != ErrorKind::kCancelled;
@@ -228,6 +230,23 @@ Task<Status> Tenure::Create(SetPtr set, appsv1::ControllerRevision revision) {
 
 // ---- The rollout
 
+Task<Status> Tenure::AskWhatWasDone(SetPtr set) {
+  Status status = Ok();
+  for (const auto& pod : set->TakeUnsure()) {
+    const auto time = TimeFor(*set);
+    corev1::Pod object = *pod;
+    Result<bool> going = NotOurs();
+    if (time) going = co_await writes_.IsGoing(std::move(object), *time);
+    if (!going) {
+      set->MaybeDeleted(pod);
+      status = going.error();
+    } else if (*going) {
+      set->Deleted(pod->metadata().uid());
+    }
+  }
+  co_return status;
+}
+
 Task<Status> Tenure::TakeSteps(SetPtr set) {
   RolloutSet::Sight sight = set->Look(view_, timeline_.Read());
   const decide::RolloutPlan plan = decide::PlanRollout(sight.input);
@@ -243,6 +262,8 @@ Task<Status> Tenure::TakeSteps(SetPtr set) {
     co_return Error(ErrorKind::kConflict, "the DaemonSet has changed; its watch will show it");
   }
   for (const decide::RolloutStep& step : plan.steps) {
+    // Planned for a template that the user has replaced meanwhile.
+    if (set->metadata().generation() != live->metadata().generation()) co_return Ok();
     decide::RolloutStep taken = step;
     const auto pod = sight.pods.at(step.pod_id);
     const Status status = co_await TakeStep(set, std::move(taken), pod);
@@ -268,9 +289,13 @@ Task<Status> Tenure::TakeStep(SetPtr set, decide::RolloutStep step, std::shared_
     }
   }
   if (!status) {
-    // The pod has changed, or is gone, which its watch will show: the others may still go.
+    // The pod has changed, or is gone, which its watch will show: the others may still go. Anything else may have been
+    // done all the same, or not.
     const ErrorKind kind = status.error().kind();
-    if (kind != ErrorKind::kConflict && kind != ErrorKind::kAbsent) co_return status;
+    if (kind != ErrorKind::kConflict && kind != ErrorKind::kAbsent) {
+      if (step.kind == decide::RolloutStep::Kind::kDelete) set->MaybeDeleted(pod);
+      co_return status;
+    }
     set->look_at = timeline_.mono() + kShownWithin;
     co_return Ok();
   }
