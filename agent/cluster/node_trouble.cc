@@ -1,9 +1,5 @@
 #include "agent/cluster/node_trouble.h"
 
-#include <algorithm>
-
-#include "agent/base/log.h"
-
 namespace daemonsetd::cluster {
 namespace {
 
@@ -12,24 +8,6 @@ constexpr BackoffLimits kAfterSuccess{
     .initial = std::chrono::seconds(1), .maximum = std::chrono::minutes(1), .reset_after = std::chrono::minutes(1)};
 
 }  // namespace
-
-bool IsStale(const Error& error) {
-  return error.kind() == ErrorKind::kConflict || error.kind() == ErrorKind::kExists ||
-         error.kind() == ErrorKind::kAbsent;
-}
-
-void Trouble::Tell(const Error& error) {
-  if (error.kind() == ErrorKind::kCancelled) return;  // our own doing
-  problem_ = error.message();
-  if (error.kind() == ErrorKind::kDenied) problem_ += "; check this agent's credentials and rights";
-  if (told_.insert(error.kind()).second) log::Warning(begins_, {{"err", problem_}});
-}
-
-void Trouble::End() {
-  problem_.clear();
-  if (!told_.empty()) log::Info(ends_);
-  told_.clear();
-}
 
 Attempt::Attempt(std::string begins, std::string ends)
     : trouble_(std::move(begins), std::move(ends)), failures_(kAfterFailure), successes_(kAfterSuccess) {}

@@ -1,36 +1,15 @@
-// What keeps failing at the API server: told in the log once for each kind of trouble, and tried again ever later.
+// What keeps failing at the API server (agent/base/trouble.h) is tried again ever later.
 #pragma once
 
 #include <optional>
-#include <set>
 #include <string>
 
 #include "agent/base/backoff.h"
 #include "agent/base/error.h"
 #include "agent/base/time_point.h"
+#include "agent/base/trouble.h"
 
 namespace daemonsetd::cluster {
-
-// The object was changed, made or deleted by somebody else since it was read: read it again, then decide.
-bool IsStale(const Error& error);
-
-// One line for one kind of error, however often it comes, and one line when the trouble is over.
-class Trouble {
- public:
-  // The two lines: "the Lease is not renewed", "the Lease is renewed again".
-  Trouble(std::string begins, std::string ends) : begins_(std::move(begins)), ends_(std::move(ends)) {}
-
-  void Tell(const Error& error);
-  void End();
-  // What went wrong last; empty while all is well.
-  const std::string& problem() const { return problem_; }
-
- private:
-  const std::string begins_;
-  const std::string ends_;
-  std::string problem_;
-  std::set<ErrorKind> told_;
-};
 
 // One kind of request and when it may be made next.
 class Attempt {
