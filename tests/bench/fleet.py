@@ -114,24 +114,26 @@ class World:
 
     def sample(self):
         pids = {process.name: process.pid for process in self.cluster.processes}
-        agents = [agent.pid for agent in self.fleet.agents.values()]
+        agents = [cpu_seconds(agent.pid) for agent in self.fleet.agents.values()]
         return {"time": time.monotonic(),
-                "cpu": {**{name: cpu_seconds(pid) for name, pid in pids.items()},
-                        "agents": sum(map(cpu_seconds, agents)),
+                "cpu": {**{name: cpu_seconds(pid) for name, pid in pids.items()}, "agents": sum(agents),
                         "hollow_runtime": cpu_seconds(self.fleet.runtime.pid)},
+                "cpu_of_agents": agents,
                 "traffic": traffic.bytes_of_connections(self.cluster.port, "daemonsetd"),
                 "calls": metric(self.fleet.agents[ONE].get("/metrics")[1], "daemonsetd_runtime_operations_total"),
                 "requests": audit_log.requests(self.audit)}
 
     def during(self, work):
-        """What happens while `work` is done, for each node; `seconds` are those that it answers, or that it takes."""
+        """What happens while `work` is done, for each node; `seconds` are those that it answers, or that it takes. The
+        busiest agent is the coordinator, where there is one."""
         before = self.sample()
         if seconds := work():
             time.sleep(AFTERMATH_SECONDS)
         after = self.sample()
         new = [what for key, what in after["requests"].items() if key not in before["requests"]]
         kinds = collections.Counter(audit_log.kind_of(verb, uri) for who, verb, uri in new if who.startswith(AGENTS))
-        others = collections.Counter(who for who, _, _ in new if who.startswith("system:") and who != "system:apiserver")
+        others = collections.Counter(who for who, _, _ in new
+                                     if who.startswith("system:") and who != "system:apiserver")
         return {"seconds": round(seconds or after["time"] - before["time"], 1),
                 "requests": round(sum(kinds.values()) / self.size, 2),
                 "requests_by_kind": {kind: round(count / self.size, 2) for kind, count in kinds.most_common()},
@@ -140,7 +142,9 @@ class World:
                 "bytes": round(traffic.difference(before["traffic"], after["traffic"]) / self.size),
                 "runtime_calls": after["calls"] - before["calls"],
                 "cpu_ms": {name: round((after["cpu"][name] - before["cpu"][name]) * 1000 / self.size, 1)
-                           for name in after["cpu"]}}
+                           for name in after["cpu"]},
+                "busiest_agent_cpu_ms": round(1000 * max(
+                    then - first for first, then in zip(before["cpu_of_agents"], after["cpu_of_agents"])))}
 
     def measure(self, idle_seconds, with_update):
         result = {"register_seconds": round(self.start(), 1), "apply": self.during(self.apply)}
@@ -150,6 +154,7 @@ class World:
         result["memory_mib"] = {**{process.name: round(memory(process.pid)["rss_mib"]) for process in
                                    self.cluster.processes},
                                 "agent_private": round(statistics.median(m["private_mib"] for m in agents), 1),
+                                "largest_agent_private": round(max(m["private_mib"] for m in agents), 1),
                                 "agent_rss": round(statistics.median(m["rss_mib"] for m in agents), 1)}
         if with_update:
             self.rolled_out(generation=1)
@@ -184,14 +189,17 @@ ROWS = (  # text, where it is, per node and minute, digits
     ("idle: API server, CPU ms per node, min", ("idle", "cpu_ms", "kube-apiserver"), True, 1),
     ("idle: etcd, CPU ms per node, min", ("idle", "cpu_ms", "etcd"), True, 1),
     ("idle: an agent, CPU ms per min", ("idle", "cpu_ms", "agents"), True, 1),
+    ("idle: busiest agent, CPU ms per min", ("idle", "busiest_agent_cpu_ms"), True, 0),
     ("API server, resident MiB", ("memory_mib", "kube-apiserver"), False, 0),
     ("an agent, private MiB", ("memory_mib", "agent_private"), False, 1),
+    ("largest agent, private MiB", ("memory_mib", "largest_agent_private"), False, 1),
     ("update: s", ("update", "seconds"), False, 1),
     ("update: agent's requests per node", ("update", "requests"), False, 1),
     ("update: bytes per node", ("update", "bytes"), False, 0),
     ("update: API server, CPU ms per node", ("update", "cpu_ms", "kube-apiserver"), False, 1),
     ("update: controllers, CPU ms per node", ("update", "cpu_ms", "controllers"), False, 1),
     ("update: an agent, CPU ms", ("update", "cpu_ms", "agents"), False, 1),
+    ("update: busiest agent, CPU ms", ("update", "busiest_agent_cpu_ms"), False, 0),
 )
 
 

@@ -1,4 +1,4 @@
-"""Many agents on one machine: real daemonsetds with hollow runtimes (tests/bench/hollow_runtime.cc), which start no container.
+"""Many agents on one machine: real daemonsetds with hollow runtimes (tests/bench/hollow_runtime.cc).
 
     with contextlib.closing(HollowFleet(cluster, build, 50)) as fleet:
         fleet.start()
