@@ -129,10 +129,22 @@ DaemonSetVerdict ManageDaemonPods(const Placement& placement, std::vector<Daemon
   if (oldest_new == nullptr || oldest_old == nullptr) return verdict;
   if (!oldest_old->ready) {
     remove(*oldest_old, "its template changed and it is not ready");
+    verdict.deletions.back().ends_surge = true;
   } else if (oldest_new->available) {
     remove(*oldest_old, "the pod of the new template is available");
+    verdict.deletions.back().ends_surge = true;
   }
   return verdict;
+}
+
+std::string OutdatedPod(const std::vector<DaemonPod>& pods) {
+  const DaemonPod* oldest = nullptr;
+  for (const DaemonPod& pod : pods) {
+    if (pod.updated) return {};
+    if (pod.failed || pod.succeeded) continue;
+    if (oldest == nullptr || IsOlder(pod, *oldest)) oldest = &pod;
+  }
+  return oldest == nullptr ? std::string() : oldest->id;
 }
 
 }  // namespace daemonsetd::decide

@@ -51,6 +51,7 @@ struct DaemonSetVerdict {
   struct Deletion {
     std::string id;
     std::string reason;
+    bool ends_surge = false;  // old and new are here side by side, and the old one has done its duty
   };
   bool create = false;
   std::vector<Deletion> deletions;
@@ -59,5 +60,8 @@ struct DaemonSetVerdict {
 // `replace_failed`: the back-off for failed pods is over (failed_pods.h). Without it a failed pod stays where it is.
 DaemonSetVerdict ManageDaemonPods(const Placement& placement, std::vector<DaemonPod> pods, bool allows_surge,
                                   bool replace_failed);
+
+// The oldest pod of an older template that has not ended, while none of the present one is here; empty: there is none.
+std::string OutdatedPod(const std::vector<DaemonPod>& pods);
 
 }  // namespace daemonsetd::decide

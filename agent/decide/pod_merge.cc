@@ -12,40 +12,15 @@
 #include "agent/decide/labels.h"
 #include "agent/decide/mirror_pod.h"
 #include "agent/decide/pod_object.h"
+#include "agent/decide/rollout.h"
 #include "agent/decide/status_diff.h"
 #include "agent/model/selectors.h"
 
 namespace daemonsetd::decide {
 namespace {
 
-constexpr Seconds kDefaultGrace{30};
 constexpr char kOrphanFinalizer[] = "orphan";
 constexpr char kForegroundFinalizer[] = "foregroundDeletion";
-
-Seconds GraceOf(const LocalPod& local) {
-  if (local.pod == nullptr || !local.pod->spec().has_terminationgraceperiodseconds()) return kDefaultGrace;
-  return Seconds(std::max<std::int64_t>(local.pod->spec().terminationgraceperiodseconds(), 1));
-}
-
-bool SameContainers(const google::protobuf::RepeatedPtrField<corev1::Container>& a,
-                    const google::protobuf::RepeatedPtrField<corev1::Container>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
-    return left.name() == right.name() && ContainerSpecHash(left) == ContainerSpecHash(right);
-  });
-}
-
-// May the containers of `local` stand for this object? Made from the same template, or running the same.
-bool SamePod(const LocalPod& local, const corev1::Pod& object) {
-  if (!local.template_hash.empty() && ValueOf(object.metadata().labels(), kRevisionHashLabel) == local.template_hash) {
-    return true;
-  }
-  if (local.pod == nullptr) return local.template_hash.empty();  // not known: adopt, never restart (LC-22)
-  const corev1::PodSpec& ours = local.pod->spec();
-  const corev1::PodSpec& theirs = object.spec();
-  return ours.hostnetwork() == theirs.hostnetwork() && ours.hostpid() == theirs.hostpid() &&
-         ours.hostipc() == theirs.hostipc() && SameContainers(ours.initcontainers(), theirs.initcontainers()) &&
-         SameContainers(ours.containers(), theirs.containers());
-}
 
 bool Has(const google::protobuf::RepeatedPtrField<std::string>& list, std::string_view item) {
   return std::find(list.begin(), list.end(), item) != list.end();
@@ -56,6 +31,7 @@ class PodMerger {
   explicit PodMerger(const MergeInput& input) : input_(input) {
     plan_.placements.resize(input.sets.size());
     plan_.waiting_for.resize(input.sets.size());
+    plan_.outdated.resize(input.sets.size());
   }
 
   MergePlan Merge() {
@@ -311,11 +287,15 @@ class PodMerger {
     const MergeSet& set = input_.sets[index];
     DaemonPod facts = DaemonPodOf(object, {.revision_hash = set.template_hash, .generation = std::nullopt},
                                   set.daemon_set->spec().minreadyseconds(), input_.now);
+    facts.available = false;  // whatever the object remembers
     if (const LocalPod* local = LocalOf(object)) {
       facts.failed = facts.failed || local->terminal_phase == "Failed";
       facts.succeeded = facts.succeeded || local->terminal_phase == "Succeeded";
-      facts.ready = local->ready;
-      facts.available = facts.available && local->ready;
+      // What only the runtime knows yet, as when the agent has just started, is no sign that it is not ready any more.
+      const bool unproven = !local->has_worker && !local->asleep && !local->ended;
+      facts.ready = local->ready || (facts.ready && unproven);
+      facts.available = local->available;
+      if (IsMislabelled(*local, object, set.daemon_set->spec().template_(), set.template_hash)) facts.updated = false;
     }
     return facts;
   }
@@ -359,12 +339,17 @@ class PodMerger {
                       .succeeded = local->terminal_phase == "Succeeded",
                       .updated = local->template_hash == set.template_hash,
                       .ready = local->ready,
-                      .available = local->ready});
+                      .available = local->available});
     }
     const DaemonSetVerdict verdict = ManageDaemonPods(lasting, pods, AllowsSurge(*set.daemon_set), set.replace_failed);
     if (!placement.should_run) plan_.waiting_for[index] = placement.reason;
+    if (placement.should_run) plan_.outdated[index] = OutdatedPod(pods);
     if (SetsComplete() && ObjectsComplete()) {
-      for (const DaemonSetVerdict::Deletion& deletion : verdict.deletions) Remove(deletion, provisional);
+      for (const DaemonSetVerdict::Deletion& deletion : verdict.deletions) {
+        // A rollout goes on when the server can be asked.
+        if (input_.server_reachable || !deletion.ends_surge) Remove(deletion, provisional);
+      }
+      for (const corev1::Pod* member : members) Relabel(*member, set);
     }
     if (!placement.should_keep_running) {
       for (const corev1::Pod* member : members) doomed_.insert(member->metadata().uid());  // not to be started
@@ -393,11 +378,21 @@ class PodMerger {
     }
   }
 
+  // By its label the rollout is over here, and it is not (RO-18): with the true one the coordinator replaces the pod in
+  // its turn.
+  void Relabel(const corev1::Pod& object, const MergeSet& set) {
+    const LocalPod* local = LocalOf(object);
+    if (local == nullptr || local->stopping || !IsLive(object) || !CanWrite()) return;
+    if (!IsMislabelled(*local, object, set.daemon_set->spec().template_(), set.template_hash)) return;
+    releases_.push_back(merge::RelabelObject{object.metadata().uid(), local->template_hash});
+  }
+
   // The coordinator of a surge marks the old pod with the revision that may start beside it.
   bool SurgeAsked(std::size_t index, const std::vector<const corev1::Pod*>& members,
                   const std::vector<DaemonPod>& pods) const {
     const MergeSet& set = input_.sets[index];
     if (!plan_.placements[index].should_run || !AllowsSurge(*set.daemon_set)) return false;
+    if (!SurgeConflict(*set.daemon_set).empty()) return false;
     if (std::any_of(pods.begin(), pods.end(), [](const DaemonPod& pod) { return pod.updated; })) return false;
     return std::any_of(members.begin(), members.end(), [&](const corev1::Pod* member) {
       return IsLive(*member) && ValueOf(member->metadata().annotations(), kSurgeAnnotation) == set.template_hash;
@@ -523,7 +518,7 @@ class PodMerger {
     const std::string hash = ValueOf(object.metadata().labels(), kRevisionHashLabel);
     int others = started_.contains(owner) ? started_.at(owner) : 0;
     for (const LocalPod& local : input_.local) {
-      if (local.is_static || OwnerOf(local) != owner || local.ended) continue;
+      if (local.is_static || OwnerOf(local) != owner || local.ended || &local == LocalOf(object)) continue;
       if (local.template_hash == hash) return false;
       ++others;
     }

@@ -12,6 +12,7 @@
 
 #include "agent/base/time_point.h"
 #include "agent/decide/daemon_set_pods.h"
+#include "agent/decide/local_pod.h"
 #include "agent/decide/pod_merge_actions.h"
 #include "agent/model/kubernetes.h"
 
@@ -42,34 +43,6 @@ struct MergeSet {
   bool may_stop = true;        // false: that it does not belong here is too new a verdict to stop a pod by (PL-06)
 };
 
-// Why a pod's object is not there any more, as the caller saw it go.
-enum class ObjectLoss {
-  kWhileAway,     // absent from a list after a gap: node lifecycle, pod garbage collection (OF-04)
-  kDeletionSeen,  // a watch event said DELETED: somebody forced it
-  kHistoryLost,   // the server went back in time and a consistent read confirmed it (D3, OF-11)
-};
-
-// A pod that has containers here, a worker, or a record in the checkpoint.
-struct LocalPod {
-  std::string uid;         // the identity in the runtime
-  std::string object_uid;  // of the Pod object that it stands for; empty: provisional, there was none yet
-  std::string namespace_, name;
-  std::string owner_uid;                      // of its DaemonSet; empty: released, or no daemon pod
-  std::string template_hash;                  // empty: not known, or written under another version of the hash
-  const corev1::Pod* pod = nullptr;           // null when only the runtime knows it
-  const corev1::PodStatus* status = nullptr;  // as computed here; null: nothing to report yet
-  WallTime created_at{};
-  std::optional<WallTime> kill_at;  // of a stop under way
-  bool is_static = false;           // from a manifest of this node
-  bool has_worker = false;
-  bool asleep = false;  // without a worker and a sandbox, as after a boot: to go on with it is to start it
-  bool stopping = false;
-  bool ended = false;  // no container runs and nothing is left to tear down
-  bool ready = false;
-  std::string terminal_phase;  // "Succeeded" or "Failed" once it came to its end
-  ObjectLoss loss = ObjectLoss::kWhileAway;
-};
-
 struct MergeInput {
   PodSource source = PodSource::kLocal;
   const corev1::Node* node = nullptr;  // null: not known, so nothing is placed and nothing judged
@@ -90,6 +63,9 @@ struct MergePlan {
   std::vector<MergeAction> actions;      // in the order in which to carry them out
   std::vector<Placement> placements;     // one per set; only kLocal fills it
   std::vector<std::string> waiting_for;  // one per set, one sentence each; empty: nothing is missing
+  // One per set: the UID of a pod here that an older template made, while none of the present one is here yet and the
+  // node should run one, so that its images are wanted. Empty: there is no such pod.
+  std::vector<std::string> outdated;
 };
 
 MergePlan MergePods(const MergeInput& input);

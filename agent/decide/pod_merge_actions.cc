@@ -16,6 +16,9 @@ std::string Describe(const MergeAction& action) {
     std::string operator()(const merge::ReleaseObject& a) const {
       return fmt::format("release object {} from {}", a.object_uid, a.owner_uid);
     }
+    std::string operator()(const merge::RelabelObject& a) const {
+      return fmt::format("label object {} with {}, the template that made it", a.object_uid, a.template_hash);
+    }
     std::string operator()(const merge::StopPod& a) const {
       return fmt::format("stop pod {} within {}s: {}", a.uid, a.grace.count(), a.reason);
     }

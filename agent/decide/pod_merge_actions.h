@@ -29,6 +29,10 @@ struct ClaimObject {
 struct ReleaseObject {
   std::string object_uid, owner_uid;
 };
+// PATCH of the revision label, with the UID as precondition, to the hash of the template that made the pod.
+struct RelabelObject {
+  std::string object_uid, template_hash;
+};
 // Gracefully. A later one may only shorten the grace.
 struct StopPod {
   std::string uid;
@@ -71,9 +75,10 @@ struct ForgetPod {
 };
 }  // namespace merge
 
-using MergeAction = std::variant<merge::AdoptPod, merge::ReleasePod, merge::ClaimObject, merge::ReleaseObject,
-                                 merge::StopPod, merge::DeleteObject, merge::CreateObject, merge::CreateMirror,
-                                 merge::StartPod, merge::StartProvisional, merge::WriteStatus, merge::ForgetPod>;
+using MergeAction =
+    std::variant<merge::AdoptPod, merge::ReleasePod, merge::ClaimObject, merge::ReleaseObject, merge::RelabelObject,
+                 merge::StopPod, merge::DeleteObject, merge::CreateObject, merge::CreateMirror, merge::StartPod,
+                 merge::StartProvisional, merge::WriteStatus, merge::ForgetPod>;
 // "stop pod u1 within 30s: its Pod object is gone". For logs and tests.
 std::string Describe(const MergeAction& action);
 

@@ -73,7 +73,9 @@ Preemption MakeRoom(const corev1::Pod& pod, const corev1::Node& node, const std:
   std::vector<const corev1::Pod*> kept, candidates;
   for (const PreemptionCandidate& other : others) {
     if (other.terminating) continue;
-    const bool may_go = !other.is_static && other.pod->spec().priority() < pod.spec().priority();
+    // Where a set surges the old pod goes when the new one is available, not before.
+    const bool is_predecessor = !DaemonSetOf(pod).empty() && DaemonSetOf(*other.pod) == DaemonSetOf(pod);
+    const bool may_go = !other.is_static && !is_predecessor && other.pod->spec().priority() < pod.spec().priority();
     (may_go ? candidates : kept).push_back(other.pod);
   }
   if (candidates.empty()) {

@@ -329,6 +329,7 @@ NodeInput InputOf(const Case& item, std::size_t node) {
   input.runtime_listed = input.manifests_complete = input.server_reachable = true;
   input.now = cluster.now;
   input.sets.push_back({.daemon_set = &cluster.daemon_set, .template_hash = item.row.text("currentRevisionHash")});
+  const std::int32_t min_ready_seconds = cluster.daemon_set.spec().minreadyseconds();
   for (const corev1::Pod& pod : cluster.pods) {
     if (TargetNode(pod) != input.node_name) continue;
     input.pods.push_back(&pod);
@@ -344,6 +345,7 @@ NodeInput InputOf(const Case& item, std::size_t node) {
                            .stopping = IsTerminating(pod),
                            .ended = IsTerminal(pod),
                            .ready = IsReady(pod.status()),
+                           .available = DaemonPodOf(pod, {}, min_ready_seconds, cluster.now).available,
                            .terminal_phase = IsTerminal(pod) ? pod.status().phase() : std::string()});
   }
   return made;

@@ -352,6 +352,9 @@ class World {
       object->second.mutable_metadata()->clear_ownerreferences();
     }
   }
+  void Do(const merge::RelabelObject& a) {
+    (*objects_.at(a.object_uid).mutable_metadata()->mutable_labels())[kRevisionHashLabel] = a.template_hash;
+  }
   void Do(const merge::StopPod& a) {
     LocalPod& local = Find(a.uid)->facts;
     local.has_worker = true;

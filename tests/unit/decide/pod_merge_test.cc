@@ -1,15 +1,11 @@
-#include "agent/decide/pod_merge.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <list>
 
 #include "agent/decide/api_time.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/mirror_pod.h"
 #include "agent/decide/pod_object.h"
-#include "tests/support/pod_builders.h"
+#include "tests/unit/decide/pod_merge_fixture.h"
 
 namespace daemonsetd::decide {
 namespace {
@@ -17,81 +13,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr Seconds kNow{1'800'000'000};
-
-class PodMergeTest : public ::testing::Test {
- protected:
-  PodMergeTest() {
-    node.mutable_metadata()->set_name("node-a");
-    input.node = &node;
-    input.node_name = "node-a";
-    input.node_uid = "node-uid";
-    input.daemon_sets = Knowledge::kComplete;
-    input.objects = Knowledge::kComplete;
-    input.runtime_listed = true;
-    input.manifests_complete = true;
-    input.server_reachable = true;
-    input.now = WallTime(kNow);
-    set.mutable_metadata()->set_uid("set");
-    set.mutable_metadata()->set_name("ds");
-    set.mutable_metadata()->set_namespace_("default");
-    (*set.mutable_spec()->mutable_selector()->mutable_matchlabels())["app"] = "ds";
-  }
-
-  void HostSet() { input.sets.push_back({.daemon_set = &set, .template_hash = "new"}); }
-
-  corev1::Pod& AddObject(const std::string& uid, const std::string& hash = "new", const std::string& owner = "set") {
-    corev1::Pod& pod = objects.emplace_back(testing::MakePod({"main"}));
-    pod.mutable_metadata()->set_uid(uid);
-    pod.mutable_metadata()->set_name(uid);
-    pod.mutable_metadata()->set_resourceversion("7");
-    pod.mutable_metadata()->mutable_creationtimestamp()->set_seconds(kNow.count() + static_cast<int>(objects.size()));
-    (*pod.mutable_metadata()->mutable_labels())["app"] = "ds";
-    (*pod.mutable_metadata()->mutable_labels())[kRevisionHashLabel] = hash;
-    (*pod.mutable_metadata()->mutable_annotations())[kSequenceAnnotation] = "1";
-    pod.mutable_spec()->set_nodename("node-a");
-    if (!owner.empty()) {
-      metav1::OwnerReference& reference = *pod.mutable_metadata()->add_ownerreferences();
-      reference.set_kind("DaemonSet");
-      reference.set_uid(owner);
-      reference.set_controller(true);
-    }
-    return pod;
-  }
-  LocalPod& AddLocal(const std::string& uid, const std::string& object_uid, const std::string& hash = "new") {
-    return local.emplace_back(LocalPod{.uid = uid,
-                                       .object_uid = object_uid,
-                                       .namespace_ = "default",
-                                       .name = uid,
-                                       .owner_uid = "set",
-                                       .template_hash = hash,
-                                       .created_at = WallTime(kNow),
-                                       .has_worker = true,
-                                       .ready = true});
-  }
-  static void Terminate(corev1::Pod& pod, int seconds_from_now) {
-    pod.mutable_metadata()->mutable_deletiontimestamp()->set_seconds(kNow.count() + seconds_from_now);
-    pod.mutable_metadata()->set_deletiongraceperiodseconds(30);
-  }
-
-  std::vector<std::string> Actions() {
-    input.pods.clear();
-    for (const corev1::Pod& pod : objects) input.pods.push_back(&pod);
-    input.local.assign(local.begin(), local.end());
-    plan = MergePods(input);
-    std::vector<std::string> texts;
-    for (const MergeAction& action : plan.actions) texts.push_back(Describe(action));
-    return texts;
-  }
-
-  corev1::Node node;
-  appsv1::DaemonSet set;
-  std::list<corev1::Pod> objects;
-  std::list<LocalPod> local;
-  MergeInput input;
-  MergePlan plan;
-};
 
 // ---- Creating and starting
 
@@ -485,28 +406,6 @@ TEST_F(PodMergeTest, ASetUnderDeletionIsHandledAsGarbageCollectionWould) {
   EXPECT_THAT(Actions(), ElementsAre("release object p from set"));
   set.mutable_metadata()->set_finalizers(0, "foregroundDeletion");
   EXPECT_THAT(Actions(), ElementsAre("delete object p: its DaemonSet is being deleted"));
-}
-
-// ---- Surge
-
-TEST_F(PodMergeTest, StartsTheNewPodBesideTheOldOneWhenAskedTo) {
-  HostSet();
-  set.mutable_spec()->mutable_updatestrategy()->set_type("RollingUpdate");
-  set.mutable_spec()->mutable_updatestrategy()->mutable_rollingupdate()->mutable_maxsurge()->set_intval(1);
-  corev1::Pod& old = AddObject("old", "old");
-  old.mutable_status()->add_conditions()->set_type("Ready");
-  old.mutable_status()->mutable_conditions(0)->set_status("True");
-  AddLocal("old", "old", "old");
-  EXPECT_THAT(Actions(), IsEmpty()) << "not before the coordinator says so";
-  (*old.mutable_metadata()->mutable_annotations())[kSurgeAnnotation] = "new";
-  EXPECT_THAT(Actions(), ElementsAre("create object of set 0"));
-  corev1::Pod& next = AddObject("next");
-  EXPECT_THAT(Actions(), ElementsAre("start pod next"));
-  AddLocal("next", "next").ready = false;
-  EXPECT_THAT(Actions(), IsEmpty());
-  local.back().ready = true;
-  *next.mutable_status() = old.status();
-  EXPECT_THAT(Actions(), ElementsAre("delete object old: the pod of the new template is available"));
 }
 
 // ---- Pod sources

@@ -51,6 +51,26 @@ TEST_F(MakeRoomTest, NobodyGoesWhereThereIsRoom) {
   EXPECT_EQ(Room(Make("p", 100, "1")).answer, Answer::kFits);
 }
 
+// A set that surges: the old pod goes when the new one is available.
+TEST_F(MakeRoomTest, APodOfTheSameSetMakesNoRoomForItsSuccessor) {
+  const auto own = [](corev1::Pod& pod, const std::string& uid) {
+    metav1::OwnerReference& owner = *pod.mutable_metadata()->add_ownerreferences();
+    owner.set_kind("DaemonSet");
+    owner.set_uid(uid);
+    owner.set_controller(true);
+  };
+  Add("old", 0, "3");
+  own(pods.back(), "set");
+  corev1::Pod next = Make("next", 100, "3");
+  own(next, "another set");
+  EXPECT_EQ(Room(next).answer, Answer::kPreempt);
+  next.mutable_metadata()->clear_ownerreferences();
+  own(next, "set");
+  const Preemption room = Room(next);
+  EXPECT_EQ(room.answer, Answer::kHopeless);
+  EXPECT_THAT(room.message, HasSubstr("needs cpu 3, free 1 of 4; no pod of lower priority makes room"));
+}
+
 TEST_F(MakeRoomTest, TheLeastImportantGoAndNoMoreThanNeeded) {
   Add("high", 50, "1");
   Add("low", 10, "1");
