@@ -122,14 +122,14 @@ std::optional<MonoTime> NodeHealth::NextChange() const {
   return next;
 }
 
-Task<std::optional<NodeHealth::Images>> NodeHealth::ListImages() {
+Task<std::optional<NodeHealth::Images>> NodeHealth::ListImages(std::set<std::string> preferred) {
   const auto answer = co_await image_service_.ListImages({}, settings_.call_timeout);
   if (!answer) {
     images_trouble_.Tell(answer.error());
     co_return std::nullopt;
   }
   images_trouble_.End();
-  co_return node::NodeImages(answer->images());
+  co_return node::NodeImages(answer->images(), preferred);
 }
 
 }  // namespace daemonsetd::cluster

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,8 +49,8 @@ class NodeHealth {
   // When the conditions change without another look; unset: not before.
   std::optional<MonoTime> NextChange() const;
 
-  // The images that the runtime has, as the Node lists them. Unset: it could not be found out.
-  Task<std::optional<Images>> ListImages();
+  // The images that the runtime has, as the Node lists them (node::NodeImages). Unset: it could not be found out.
+  Task<std::optional<Images>> ListImages(std::set<std::string> preferred);
 
  private:
   Task<void> AskRuntime();

@@ -28,6 +28,10 @@ NodeLeaseSettings LeaseSettingsOf(const NodeRegistrarSettings& settings) {
           .call_timeout = settings.call_timeout};
 }
 
+// Images come one after the other, and a status shows all that came meanwhile.
+constexpr Nanoseconds kBeforeImages = std::chrono::seconds(1);
+constexpr Nanoseconds kBetweenImages = std::chrono::seconds(5);
+
 using Conditions = std::vector<corev1::NodeCondition>;
 
 bool SameButTimes(const corev1::NodeCondition& a, const corev1::NodeCondition& b) {
@@ -118,6 +122,14 @@ bool NodeRegistrar::lease_held() const {
 
 void NodeRegistrar::DesiredChanged() {
   Publish();
+  wake_.Notify();
+}
+
+void NodeRegistrar::ImagesChanged(std::set<std::string> preferred) {
+  preferred_images_ = std::move(preferred);
+  if (images_due_) return;
+  images_due_ = timeline_.mono() + kBeforeImages;
+  if (memory_.status_written) images_due_ = std::max(*images_due_, *memory_.status_written + kBetweenImages);
   wake_.Notify();
 }
 
@@ -278,7 +290,9 @@ Task<bool> NodeRegistrar::WriteNext() {
     co_await WriteMetadata(std::move(*writes.update));
     co_return true;
   }
-  if ((writes.create || writes.status) && IsDue(status_)) {
+  const bool images_due = images_due_ && *images_due_ <= timeline_.mono();
+  if (!images_due) LookAt(images_due_);
+  if ((writes.create || writes.status || images_due) && IsDue(status_)) {
     co_await WriteStatus();
     co_return true;
   }
@@ -310,7 +324,9 @@ Task<void> NodeRegistrar::ReadAgain() {
 }
 
 Task<void> NodeRegistrar::WriteStatus() {
-  const std::optional<Images> images = co_await health_.ListImages();
+  const bool images_awaited = std::exchange(images_due_, std::nullopt).has_value();
+  const std::optional<Images> images = co_await health_.ListImages(preferred_images_);
+  if (!images && images_awaited && !images_due_) images_due_ = timeline_.mono() + kBetweenImages;
   // Time passed, so decide anew.
   decide::NodeWrites writes = Decide(images);
   if (!writes.create && !writes.status) co_return;
@@ -324,6 +340,8 @@ Task<void> NodeRegistrar::WriteStatus() {
     log::Debug("the Node's status is written", {{"reason", writes.reason}});
     memory_.status_written = timeline_.mono();
     memory_.uid = answer->metadata().uid();
+  } else if (images_awaited && !images_due_) {
+    images_due_ = timeline_.mono();  // with the next try, which has a back-off
   }
   Ended(std::move(answer), status_);
 }

@@ -2,12 +2,14 @@
 // status and taints as they should be, and makes it anew when somebody deletes it. Carries out what
 // agent/decide/{node_claim,node_registration,node_lease,node_conditions,node_taints}.h decide. Loop thread.
 //
-// An idle node costs three Lease renewals a minute, a status every five minutes, and one watch.
+// An idle node costs three Lease renewals a minute, a status every five minutes, and one watch. Images that somebody
+// waits for are in the status a second after they have come.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,6 +73,8 @@ class NodeRegistrar {
 
   // What `desired` answers may be another: labels, the runtime's version.
   void DesiredChanged();
+  // The Node's status should name these images soon, if the runtime has them, before others that are larger.
+  void ImagesChanged(std::set<std::string> preferred);
   // The machine goes down: the condition Ready is False with the kubelet's reason.
   void ShuttingDown(bool shutting_down);
 
@@ -127,6 +131,8 @@ class NodeRegistrar {
   decide::RegistrationMemory memory_;
   decide::TaintMemory taint_memory_;
   bool read_again_ = false;  // `current_` is out of date
+  std::set<std::string> preferred_images_;
+  std::optional<MonoTime> images_due_;  // when the runtime's images are looked at again, before a status is due
   std::optional<MonoTime> next_look_;
   std::string problem_;
   const std::string none_;

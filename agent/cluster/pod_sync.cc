@@ -13,6 +13,7 @@
 #include "agent/decide/labels.h"
 #include "agent/decide/mirror_pod.h"
 #include "agent/decide/pod_object.h"
+#include "agent/decide/rollout.h"
 #include "agent/decide/status_diff.h"
 #include "agent/model/defaulting.h"
 #include "agent/pods/daemon_set_events.h"
@@ -56,6 +57,10 @@ PodIdentity IdentityOf(const corev1::Pod& object) {
   return identity;
 }
 
+std::set<std::string> ImagesOfTemplate(const appsv1::DaemonSet& daemon_set) {
+  return CanonicalNames(ImagesOf(daemon_set.spec().template_().spec()));
+}
+
 }  // namespace
 
 // A pod that may start: of an object, or one of a set that the server does not know yet.
@@ -76,6 +81,7 @@ PodSync::PodSync(pods::PodServices& services, pods::PodWorkers& workers, ServerV
       on_change_(std::move(on_change)),
       writes_(client, server, services.records, settings_.node_name),
       queue_(services.executor, services.timeline, [this] { wake_.Notify(); }),
+      prefetch_(services, [this] { wake_.Notify(); }),
       wake_(services.executor) {}
 
 Task<void> PodSync::Run() {
@@ -97,6 +103,7 @@ Task<void> PodSync::Run() {
   }
   co_await async::kDeafToCancellation;
   co_await queue_.Close();
+  co_await prefetch_.Close();
   std::rethrow_exception(stopped);
 }
 
@@ -110,6 +117,7 @@ void PodSync::Reconcile() {
   admissions_.clear();
   TimeVerdicts(round, plan);
   Carry(round, plan);
+  FetchImages(round, plan);
   TellDecisions(round, plan);
   ForgetOldSets(round);
   on_change_();
@@ -146,8 +154,25 @@ PodSync::Round PodSync::Look(const NodeState& node) {
   }
   FollowLabels(round);
   input.local = LocalPods(services_, workers_, server_);
+  NoteReadiness(now, input.local);
   return round;
 }
+
+// Nobody tells when a pod has been ready for long enough (RO-04).
+void PodSync::NoteReadiness(const Now& now, std::vector<LocalPod>& local) {
+  for (LocalPod& pod : local) {
+    const auto set = sets_.find(pod.owner_uid);
+    if (set == sets_.end() || !pod.has_worker) continue;
+    std::optional<decide::ReadySight>& sight = ready_[pod.uid];
+    decide::NoteReady(*pod.status, now, std::nullopt, sight);
+    const auto available = decide::AvailableAt(sight, set->second.object->spec().minreadyseconds());
+    pod.available = available && *available <= now.mono;
+    if (available && !pod.available) LookAgainAt(*available);
+  }
+  std::erase_if(ready_, [this](const auto& entry) { return !workers_.all().contains(entry.first); });
+}
+
+void PodSync::LookAgainAt(MonoTime when) { look_again_ = std::min(look_again_.value_or(when), when); }
 
 void PodSync::TakeSets(const std::vector<ServerView::DaemonSetPtr>& objects) {
   std::set<std::string> present;
@@ -158,12 +183,14 @@ void PodSync::TakeSets(const std::vector<ServerView::DaemonSetPtr>& objects) {
     if (known == sets_.end()) {
       Set& set = sets_.emplace(uid, Set{.object = object, .hosted = pods::MakeHosted(*object, kSource)}).first->second;
       set.hosted.first_seen = services_.timeline.Read().wall;
+      set.images = ImagesOfTemplate(*object);
     } else if (known->second.object != object) {
       Hosted hosted = pods::MakeHosted(*object, kSource);
       hosted.first_seen = known->second.hosted.first_seen;
       hosted.decision = std::move(known->second.hosted.decision);
       known->second.object = object;
       known->second.hosted = std::move(hosted);
+      known->second.images = ImagesOfTemplate(*object);
     }
   }
   std::erase_if(sets_, [&](const auto& entry) { return !present.contains(entry.first); });
@@ -192,8 +219,7 @@ void PodSync::JudgeFailures(Round& round) {
     set.verdict = decide::JudgeFailedPods(set.hosted.workload.template_hash, failed[uid], healthy.contains(uid),
                                           services_.timeline.mono(), set.failed);
     round.input.sets[i].replace_failed = set.verdict.replace;
-    const auto& again = set.verdict.look_again;
-    if (again && (!look_again_ || *again < *look_again_)) look_again_ = again;
+    if (set.verdict.look_again) LookAgainAt(*set.verdict.look_again);
     for (const std::string& old : set.verdict.remove) {
       const auto object = round.by_uid.find(old);
       if (object == round.by_uid.end() || decide::IsTerminating(*object->second)) continue;
@@ -230,6 +256,8 @@ void PodSync::Carry(const Round& round, const decide::MergePlan& plan) {
       AskForOwner(round, claim->object_uid, round.sets[claim->set], "");
     } else if (const auto* give = std::get_if<merge::ReleaseObject>(&action)) {
       AskForOwner(round, give->object_uid, nullptr, give->owner_uid);
+    } else if (const auto* relabel = std::get_if<merge::RelabelObject>(&action)) {
+      AskFor(round, *relabel);
     } else if (const auto* stop = std::get_if<merge::StopPod>(&action)) {
       if (PodWorker* worker = workers_.FindOrTakeOver(stop->uid)) worker->Terminate(stop->grace, stop->reason);
     } else if (const auto* deletion = std::get_if<merge::DeleteObject>(&action)) {
@@ -399,108 +427,41 @@ void PodSync::TellAdoption(const corev1::Pod& object) {
                           "This pod was not made by daemonsetd, which runs it now");
 }
 
-// ---- Writes
+// ---- Images
 
-corev1::Pod PodSync::NextPod(const Set& set) const {
-  return MakePod(set, pods::NextSequence(services_.records, set.hosted.workload.uid));
-}
-
-corev1::Pod PodSync::MakePod(const Set& set, std::uint32_t sequence) const {
-  corev1::Pod pod = decide::MakeDaemonPod(*set.object, settings_.node_name, sequence);
-  (*pod.mutable_metadata()->mutable_annotations())[decide::kSequenceAnnotation] = std::to_string(sequence);
-  return pod;
-}
-
-void PodSync::AskFor(const Round& round, const decide::merge::CreateObject& create) {
-  const Set& set = *round.sets[create.set];
-  corev1::Pod pod;
-  const PodWorker* provisional = workers_.Find(create.local_uid);
-  if (provisional != nullptr) {
-    pod = provisional->pod();
-    pod.clear_status();
-  } else if (!create.local_uid.empty()) {
-    // Only the runtime knows it: the object comes first, and its worker by the adoption that follows.
-    const decide::ObservedPod* observed = services_.view.Find(create.local_uid);
-    const auto identity = observed ? pods::ReadIdentity(*observed) : std::nullopt;
-    if (!identity) return;
-    pod = MakePod(set, identity->sequence);
-  } else {
-    pod = NextPod(set);
+void PodSync::FetchImages(const Round& round, const decide::MergePlan& plan) {
+  std::set<std::string> wanted, named;
+  for (std::size_t i = 0; i < round.sets.size(); ++i) {
+    const Set& set = *round.sets[i];
+    const decide::Workload& workload = set.hosted.workload;
+    if (plan.placements[i].should_run) named.insert(set.images.begin(), set.images.end());
+    if (plan.outdated[i].empty()) continue;
+    wanted.insert(workload.uid);
+    if (prefetch_.Knows(workload.uid, workload.template_hash)) continue;
+    const auto object = round.by_uid.find(plan.outdated[i]);
+    const PodWorker* worker = workers_.Find(plan.outdated[i]);
+    if (object == round.by_uid.end() && worker == nullptr) continue;  // a worker comes first
+    prefetch_.Begin({.set_uid = workload.uid,
+                     .template_hash = workload.template_hash,
+                     .pod = NextPod(set),
+                     .predecessor = object != round.by_uid.end() ? *object->second : worker->pod()});
   }
-  const std::uint32_t sequence = IdentityOf(pod).sequence;
-  pod.mutable_metadata()->clear_uid();
-  const std::string what = "create pod " + NameOf(pod);
-  const std::string key = "create " + (create.local_uid.empty() ? set.hosted.workload.uid : create.local_uid);
-  // An object that was there already changes nothing by itself: not to be asked for again and again.
-  const Nanoseconds settle = create.local_uid.empty() ? Nanoseconds::zero() : kSettle;
-  queue_.Ask(key, what, settle, [&] { return CreateAndTell(std::move(pod), set.hosted.daemon_set, sequence); });
+  prefetch_.KeepOnly(wanted);
+  const bool changed = named != named_images_ || prefetch_.completed() != fetched_templates_;
+  if (!changed || round.input.node == nullptr) return;
+  fetched_templates_ = prefetch_.completed();
+  named_images_ = std::move(named);
+  settings_.on_images(named_images_);
 }
 
-Task<Status> PodSync::CreateAndTell(corev1::Pod pod, appsv1::DaemonSet owner, std::uint32_t sequence) {
-  const std::string name = pod.metadata().name();
-  const Status status = co_await writes_.Create(std::move(pod), owner.metadata().uid(), sequence);
-  if (status) {
-    pods::TellCreation(services_.events, owner, name);
-  } else if (status.error().kind() == ErrorKind::kInvalid || status.error().kind() == ErrorKind::kDenied) {
-    services_.events.Record(decide::ReferenceTo(owner), EventType::kWarning, "FailedCreate",
-                            "Error creating: " + status.error().message());
-  }
-  co_return status;
-}
-
-void PodSync::AskFor(const Round& round, const decide::merge::CreateMirror& create) {
-  const PodWorker* worker = workers_.Find(create.uid);
-  if (worker == nullptr) return;
-  queue_.Ask("mirror " + create.uid, "create mirror pod " + NameOf(worker->pod()), Nanoseconds::zero(), [&] {
-    return writes_.CreateMirror(decide::MakeMirrorPod(worker->pod(), settings_.node_name, round.input.node_uid));
-  });
-}
-
-void PodSync::AskFor(const Round& round, const decide::merge::WriteStatus& write) {
-  const corev1::Pod& object = *round.by_uid.at(write.object_uid);
-  queue_.Ask("status " + write.object_uid, "status of pod " + NameOf(object), Nanoseconds::zero(), [&] {
-    corev1::Pod with_status = object;
-    *with_status.mutable_status() = write.status;
-    return writes_.WriteStatus(std::move(with_status));
-  });
-}
-
-void PodSync::AskForDeletion(decide::merge::DeleteObject deletion) {
-  const bool final = deletion.grace == Seconds(0);
-  // The last words of its containers come before its end.
-  if (final && queue_.IsUnderWay("status " + deletion.uid)) return;
-  const std::string key = (final ? "remove " : "delete ") + deletion.uid;
-  const std::string what = fmt::format("{} pod {}/{}", final ? "remove" : "delete", deletion.namespace_, deletion.name);
-  queue_.Ask(key, what, kSettle, [&] { return DeleteAndTell(std::move(deletion)); });
-}
-
-Task<Status> PodSync::DeleteAndTell(decide::merge::DeleteObject deletion) {
-  const std::string uid = deletion.uid;
-  const std::string reason = deletion.reason;
-  const bool final = deletion.grace == Seconds(0);
-  std::string terminal_phase;
-  for (const ServerView::PodPtr& pod : server_.Pods()) {
-    if (pod->metadata().uid() == uid && decide::IsTerminal(*pod)) terminal_phase = pod->status().phase();
-  }
-  const Status status = co_await writes_.Delete(std::move(deletion));
-  if (!status || final) co_return status;
-  for (const auto& [worker_uid, worker] : workers_.all()) {
-    if (worker->identity().object_uid != uid) continue;
-    pods::TellDeletion(services_.events, *worker, terminal_phase, settings_.node_name, reason);
-  }
-  co_return status;
-}
-
-void PodSync::AskForOwner(const Round& round, const std::string& object_uid, const Set* claimed_by,
-                          const std::string& release) {
-  const corev1::Pod& object = *round.by_uid.at(object_uid);
-  if (claimed_by != nullptr) {
-    queue_.Ask("claim " + object_uid, "adopt pod " + NameOf(object), kSettle,
-               [&] { return writes_.Claim(object, *claimed_by->object); });
-  } else {
-    queue_.Ask("release " + object_uid, "release pod " + NameOf(object), kSettle,
-               [&] { return writes_.Release(object, release); });
-  }
+// What an old pod of the set waits for; empty when there is none, or when it goes already.
+std::string PodSync::AwaitedByOldPod(const Set& set, const std::string& outdated) const {
+  if (outdated.empty()) return {};
+  const decide::Workload& workload = set.hosted.workload;
+  if (workload.on_delete) return "updateStrategy OnDelete: the old template runs until its pod is deleted";
+  if (std::string conflict = decide::SurgeConflict(*set.object); !conflict.empty()) return conflict;
+  if (!prefetch_.IsComplete(workload.uid)) return "the images of the new template; the old pod runs on meanwhile";
+  return "its turn in the rolling update; the old pod runs on meanwhile";
 }
 
 // ---- What it tells
@@ -515,9 +476,7 @@ void PodSync::TimeVerdicts(const Round& round, const decide::MergePlan& plan) {
       continue;
     }
     if (!since) since = now;
-    if (const MonoTime settled = *since + kFlicker; settled > now && (!look_again_ || settled < *look_again_)) {
-      look_again_ = settled;
-    }
+    if (const MonoTime settled = *since + kFlicker; settled > now) LookAgainAt(settled);
   }
 }
 
@@ -538,10 +497,12 @@ void PodSync::TellDecisions(const Round& round, const decide::MergePlan& plan) {
       decision.admission.admitted = !decision.pod_uid.empty();
     }
     if (decision.waiting_for.empty()) decision.waiting_for = set.verdict.waiting_for;
-    if (decision.waiting_for.empty()) decision.waiting_for = queue_.ErrorOf("create " + uid);
+    if (decision.waiting_for.empty()) decision.waiting_for = queue_.ErrorOf(CreationKey(set));
+    if (decision.waiting_for.empty()) decision.waiting_for = AwaitedByOldPod(set, plan.outdated[i]);
     if (!decided && decision.waiting_for.empty()) decision.waiting_for = "the Node object";
     pods::TellRefusal(services_.events, set.hosted, decision, settings_.node_name);
     set.hosted.decision = std::move(decision);
+    set.hosted.image_error = prefetch_.ErrorOf(uid);
   }
 }
 

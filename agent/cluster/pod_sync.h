@@ -6,15 +6,18 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "agent/async/wake.h"
+#include "agent/cluster/image_prefetch.h"
 #include "agent/cluster/pod_writes.h"
 #include "agent/cluster/server_view.h"
 #include "agent/cluster/write_queue.h"
 #include "agent/decide/failed_pods.h"
 #include "agent/decide/pod_merge.h"
+#include "agent/decide/ready_since.h"
 #include "agent/decide/start_order.h"
 #include "agent/pods/hosted.h"
 #include "agent/pods/pod_services.h"
@@ -33,6 +36,9 @@ struct NodeState {
 struct PodSyncSettings {
   std::string node_name;
   decide::PodSource source = decide::PodSource::kLocal;
+  // Called on the loop with the images that the DaemonSets placed here name, under the runtime's names for them, when
+  // these are others, or when one that was missing has come.
+  std::function<void(const std::set<std::string>&)> on_images = [](const std::set<std::string>&) {};
 };
 
 class PodSync {
@@ -65,6 +71,7 @@ class PodSync {
   struct Set {
     ServerView::DaemonSetPtr object;
     pods::Hosted hosted;
+    std::set<std::string> images;  // of its template, under the runtime's names for them
     decide::FailedPodMemory failed;
     decide::FailedPodVerdict verdict;
     std::optional<MonoTime> unwanted_since;  // by the verdict of each merge since then
@@ -80,6 +87,8 @@ class PodSync {
   void Reconcile();
   Round Look(const NodeState& node);
   void TakeSets(const std::vector<ServerView::DaemonSetPtr>& objects);
+  void NoteReadiness(const Now& now, std::vector<decide::LocalPod>& local);
+  void LookAgainAt(MonoTime when);
   void JudgeFailures(Round& round);
   void FollowLabels(const Round& round);
   void Carry(const Round& round, const decide::MergePlan& plan);
@@ -94,12 +103,17 @@ class PodSync {
   void AskFor(const Round& round, const decide::merge::CreateObject& create);
   void AskFor(const Round& round, const decide::merge::CreateMirror& create);
   void AskFor(const Round& round, const decide::merge::WriteStatus& write);
+  void AskFor(const Round& round, const decide::merge::RelabelObject& relabel);
   void AskForDeletion(decide::merge::DeleteObject deletion);
   void AskForOwner(const Round& round, const std::string& object_uid, const Set* claimed_by,
                    const std::string& release);
   Task<Status> DeleteAndTell(decide::merge::DeleteObject deletion);
+  Task<Status> RelabelAndTell(corev1::Pod object, std::string template_hash);
   Task<Status> CreateAndTell(corev1::Pod pod, appsv1::DaemonSet owner, std::uint32_t sequence);
+  static std::string CreationKey(const Set& set);
   void Stop(pods::PodWorker& worker, const std::string& reason);
+  void FetchImages(const Round& round, const decide::MergePlan& plan);
+  std::string AwaitedByOldPod(const Set& set, const std::string& outdated) const;
   void TimeVerdicts(const Round& round, const decide::MergePlan& plan);
   void TellDecisions(const Round& round, const decide::MergePlan& plan);
   void ForgetOldSets(const Round& round);
@@ -114,12 +128,16 @@ class PodSync {
   std::function<void()> on_change_;
   PodWrites writes_;
   WriteQueue queue_;
+  ImagePrefetch prefetch_;
   async::Wake wake_;
   bool manifests_complete_ = false;
   std::map<std::string, Set> sets_;                      // by UID
   std::map<std::string, decide::Admission> admissions_;  // of this round, by owner UID
   std::map<std::string, ServerView::PodPtr> followed_;   // by the worker's UID: the object whose labels it has
   std::map<std::string, std::string> refusals_;          // by object UID: what was told last
+  std::map<std::string, std::optional<decide::ReadySight>> ready_;  // by the worker's UID
+  std::set<std::string> named_images_;                              // as last told
+  int fetched_templates_ = 0;                                       // by then
   std::optional<MonoTime> look_again_;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "agent/decide/daemon_pod.h"
+#include "agent/decide/labels.h"
 #include "agent/decide/pod_object.h"
 #include "agent/decide/pod_status.h"
 #include "agent/model/message_encoder.h"
@@ -34,13 +35,16 @@ const model::Node* Mapping(std::vector<model::Member> members, model::Tree& tree
 }
 
 // The uid: only this object, not a successor of its name.
+std::string MetadataPatch(const corev1::Pod& object, std::string key, const model::Node* value, model::Tree& tree) {
+  const model::Node* metadata = Mapping(
+      {{.key = "uid", .value = Text(object.metadata().uid(), tree)}, {.key = std::move(key), .value = value}}, tree);
+  return model::WriteJson(*Mapping({{.key = "metadata", .value = metadata}}, tree), 0);
+}
+
 std::string OwnerPatch(const corev1::Pod& object, const model::Node* owner, model::Tree& tree) {
   model::Node* owners = tree.New(model::Node::Kind::kSequence);
   owners->items = {owner};
-  const model::Node* metadata = Mapping(
-      {{.key = "uid", .value = Text(object.metadata().uid(), tree)}, {.key = "ownerReferences", .value = owners}},
-      tree);
-  return model::WriteJson(*Mapping({{.key = "metadata", .value = metadata}}, tree), 0);
+  return MetadataPatch(object, "ownerReferences", owners, tree);
 }
 
 }  // namespace
@@ -113,6 +117,14 @@ Task<Status> PodWrites::Release(corev1::Pod object, std::string owner_uid) {
       {{.key = "$patch", .value = Text("delete", tree)}, {.key = "uid", .value = Text(std::move(owner_uid), tree)}},
       tree);
   std::string patch = OwnerPatch(object, entry, tree);
+  return Patch(std::move(object), std::move(patch));
+}
+
+Task<Status> PodWrites::Label(corev1::Pod object, std::string template_hash) {
+  model::Tree tree;
+  const model::Node* labels =
+      Mapping({{.key = decide::kRevisionHashLabel, .value = Text(std::move(template_hash), tree)}}, tree);
+  std::string patch = MetadataPatch(object, "labels", labels, tree);
   return Patch(std::move(object), std::move(patch));
 }
 

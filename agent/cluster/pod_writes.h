@@ -32,6 +32,8 @@ class PodWrites {
   // Makes the set the controller of an orphan, or takes its entry away.
   Task<Status> Claim(corev1::Pod object, appsv1::DaemonSet owner);
   Task<Status> Release(corev1::Pod object, std::string owner_uid);
+  // Its revision label.
+  Task<Status> Label(corev1::Pod object, std::string template_hash);
 
  private:
   Status Take(const Result<corev1::Pod>& answer);

@@ -10,33 +10,55 @@
 namespace daemonsetd::node {
 namespace {
 
+using Image = ::runtime::v1::Image;
+using Names = google::protobuf::RepeatedPtrField<std::string>;
+
 constexpr int kMostNames = 5;
 
-void AddNames(const google::protobuf::RepeatedPtrField<std::string>& from, corev1::ContainerImage& image) {
-  for (const std::string& name : from) {
-    if (image.names_size() < kMostNames && !name.empty()) image.add_names(name);
+bool HasOneOf(const Image& image, const std::set<std::string>& preferred) {
+  const auto is_preferred = [&preferred](const std::string& name) { return preferred.contains(name); };
+  return std::any_of(image.repo_digests().begin(), image.repo_digests().end(), is_preferred) ||
+         std::any_of(image.repo_tags().begin(), image.repo_tags().end(), is_preferred);
+}
+
+void AddNames(const Image& image, const std::set<std::string>& preferred, corev1::ContainerImage& entry) {
+  const bool all = image.repo_digests_size() + image.repo_tags_size() <= kMostNames;
+  for (const bool first : {true, false}) {
+    for (const Names* list : {&image.repo_digests(), &image.repo_tags()}) {
+      for (const std::string& name : *list) {
+        const bool now = first == (all || preferred.contains(name));
+        if (now && !name.empty() && entry.names_size() < kMostNames) entry.add_names(name);
+      }
+    }
   }
+}
+
+// IDs break ties: an order that changes by itself would be a status to write.
+bool IsLarger(const Image* a, const Image* b) {
+  return a->size() != b->size() ? a->size() > b->size() : a->id() < b->id();
 }
 
 }  // namespace
 
 google::protobuf::RepeatedPtrField<corev1::ContainerImage> NodeImages(
-    const google::protobuf::RepeatedPtrField<::runtime::v1::Image>& images) {
-  std::vector<const ::runtime::v1::Image*> order;
-  for (const ::runtime::v1::Image& image : images) {
+    const google::protobuf::RepeatedPtrField<Image>& images, const std::set<std::string>& preferred) {
+  std::vector<const Image*> order;
+  for (const Image& image : images) {
     if (image.repo_tags_size() + image.repo_digests_size() > 0) order.push_back(&image);
   }
-  // IDs break ties: an order that changes by itself would be a status to write.
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return a->size() != b->size() ? a->size() > b->size() : a->id() < b->id();
-  });
-  if (order.size() > decide::kMostNodeImages) order.resize(decide::kMostNodeImages);
+  if (order.size() > decide::kMostNodeImages) {
+    std::sort(order.begin(), order.end(), [&preferred](const Image* a, const Image* b) {
+      const bool left = HasOneOf(*a, preferred);
+      return left != HasOneOf(*b, preferred) ? left : IsLarger(a, b);
+    });
+    order.resize(decide::kMostNodeImages);
+  }
+  std::sort(order.begin(), order.end(), IsLarger);
 
   google::protobuf::RepeatedPtrField<corev1::ContainerImage> result;
-  for (const ::runtime::v1::Image* image : order) {
+  for (const Image* image : order) {
     corev1::ContainerImage& entry = *result.Add();
-    AddNames(image->repo_digests(), entry);
-    AddNames(image->repo_tags(), entry);
+    AddNames(*image, preferred, entry);
     constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
     entry.set_sizebytes(static_cast<std::int64_t>(std::min<std::uint64_t>(image->size(), kMost)));
   }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -46,6 +47,7 @@ class PodApi final : public kube::HttpTransport {
     if (found == stored.end()) co_return Missing();
     if (request.method == "PUT") co_return PutStatus(found->second, request);
     if (request.method == "DELETE") co_return Delete(found->second, request);
+    if (request.method == "PATCH") patches.push_back(request.body);
     co_return testing::ObjectResponse(kube::kPods, found->second);
   }
   Task<Result<kube::HttpStreamStart>> Open(kube::HttpRequest request, MonoTime deadline) override {
@@ -72,6 +74,7 @@ class PodApi final : public kube::HttpTransport {
   testing::FakeHttpTransport pods, sets;
   std::map<std::string, corev1::Pod> stored;
   std::vector<std::string> calls;
+  std::vector<std::string> patches;  // answered, and not carried out
   bool down = false;
   bool silent = false;         // a connection is there, and nothing comes
   bool loses_answers = false;  // what is asked happens, and nobody hears of it
@@ -163,7 +166,9 @@ class PodSyncTest : public pods::PodEngineTest {
                 const corev1::Node* node = test.node_known ? &test.engine->node : nullptr;
                 return NodeState{.node = node, .uid = "node-uid", .claimed = view.reachable()};
               },
-              {.node_name = kNode}, [] {}) {}
+              {.node_name = kNode,
+               .on_images = [&test](const std::set<std::string>& images) { test.told_images.push_back(images); }},
+              [] {}) {}
     ServerView view;
     PodSync sync;
     std::shared_ptr<testing::Started<void>> view_run, sync_run;
@@ -221,6 +226,13 @@ class PodSyncTest : public pods::PodEngineTest {
     api.sets.Put(set);
     loop.Advance(seconds(5));
   }
+  // As the template of the set becomes by then.
+  std::string HashNow(const std::string& name) const {
+    for (const pods::Hosted* hosted : life->sync.Workloads()) {
+      if (hosted->workload.name == name) return hosted->workload.template_hash;
+    }
+    return {};
+  }
   // As the news of the Node's watch, or of a write to it.
   void NodeChanged() {
     life->sync.Notify();
@@ -253,6 +265,7 @@ class PodSyncTest : public pods::PodEngineTest {
                      "/nonexistent"};  // nothing is written: it does not run
   ObjectCache cache{store, true};
   bool node_known = true;
+  std::vector<std::set<std::string>> told_images;  // what the Node's status should name soon, each time it was told
   std::unique_ptr<Life> life;
 };
 
