@@ -7,9 +7,13 @@
 // replaced first; that costs nothing (RO-16). Dead nodes that did not take the new version are set aside (RO-02); one
 // that died with it counts, since the new version may be what killed it.
 //
-// The input may lag behind the server, as watches do. What keeps the budget then is the caller's: before each step it
-// reads the DaemonSet anew and has the same generation; each write names the pod's UID and resourceVersion; and its own
-// accepted writes show in the input at once.
+// The input may lag behind the server, as watches do. What keeps the budget then is the caller's:
+// - before steps it reads the DaemonSet anew, and it has the same generation;
+// - each write names the pod's UID and resourceVersion, and is made only while the coordinator's Lease holds;
+// - its own accepted writes show in the input at once, and after an answer that is lost it looks before it plans again;
+// - a pod that gets available by the passing of time alone (minReadySeconds) is read anew when it does: what spoiled it
+//   meanwhile may not have been heard yet.
+// tests/unit/decide/rollout_simulation_test.cc shows what happens without each of them.
 #pragma once
 
 #include <cstdint>

@@ -378,6 +378,12 @@ class Simulation {
 
   // ---- What has to come in the end
 
+  // Nothing will happen to it by itself.
+  bool IsQuiet(const SimulatedPod& pod) const {
+    if (pod.terminating || pod.failed_at) return false;
+    return pod.AvailableAt(cluster_.now, cluster_.set().min_ready) || cluster_.IsBad(pod.template_id, pod.node);
+  }
+
   std::string Unsettled() {
     const SetSpec& set = cluster_.set();
     int used = 0;
@@ -394,7 +400,7 @@ class Simulation {
       if (works && cluster_.nodes[i].set_seen + 1 < cluster_.sets.size()) return fmt::format("n{} lags behind", i);
       if (!record.should_run) {
         const bool quiet =
-            pods.empty() || cluster_.HasAvailablePod(node) || cluster_.IsBad(pods.begin()->second.template_id, node);
+            std::all_of(pods.begin(), pods.end(), [&](const auto& item) { return IsQuiet(item.second); });
         if (!record.dead_since && !(record.keeps ? quiet : pods.empty())) return fmt::format("n{} is busy", i);
         continue;
       }
@@ -415,7 +421,7 @@ class Simulation {
       const std::size_t known = (old_pod != nullptr ? 1u : 0u) + (new_pod != nullptr ? 1u : 0u);
       if (known == 0 || known != pods.size()) return fmt::format("n{} has {} pods", i, pods.size());
       const bool is_bad = new_pod != nullptr && cluster_.IsBad(set.template_id, node);
-      if (old_pod == nullptr && !available && !is_bad) return fmt::format("n{} has no available pod yet", i);
+      if (old_pod == nullptr && !IsQuiet(*new_pod)) return fmt::format("n{} has no available pod yet", i);
       result_.complete &= old_pod == nullptr && available;
       if (!available || (set.Surges() && known == 2)) used += set.Surges() && known == 1 ? 0 : 1;
       if (old_pod == nullptr) continue;
