@@ -72,8 +72,8 @@ Task<Status> SetWrites::PatchMetadata(corev1::Pod pod, std::string field, std::s
   co_return Ok();
 }
 
-Task<Status> SetWrites::CreateRevision(appsv1::ControllerRevision revision, kube::NamespacedName owner,
-                                       Nanoseconds timeout) {
+Task<Result<appsv1::ControllerRevision>> SetWrites::WithData(appsv1::ControllerRevision revision,
+                                                             kube::NamespacedName owner, Nanoseconds timeout) {
   const kube::CallOptions options{.timeout = timeout};
   const Result<std::string> json = co_await client_.GetJson(kube::kDaemonSets, std::move(owner), options);
   if (!json) co_return json.error();
@@ -87,6 +87,11 @@ Task<Status> SetWrites::CreateRevision(appsv1::ControllerRevision revision, kube
   if (decide::TemplateHash(*held) != hash) {
     co_return Error(ErrorKind::kConflict, "the template changed while its revision was made");
   }
+  co_return revision;
+}
+
+Task<Status> SetWrites::CreateRevision(appsv1::ControllerRevision revision, Nanoseconds timeout) {
+  const kube::CallOptions options{.timeout = timeout};
   const auto made = co_await client_.Create(std::move(revision), options);
   if (!made) co_return made.error();
   co_return Ok();

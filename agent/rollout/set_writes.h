@@ -24,8 +24,11 @@ class SetWrites {
   // Tells the pod's node that a pod of this template may start beside it.
   Task<Status> AskForSurge(corev1::Pod pod, std::string template_hash, Nanoseconds timeout);
   Task<Status> LabelPod(corev1::Pod pod, std::string template_hash, Nanoseconds timeout);
-  // Fills in the data. kExists: the name is taken. kConflict: `owner` has another template by now.
-  Task<Status> CreateRevision(appsv1::ControllerRevision revision, kube::NamespacedName owner, Nanoseconds timeout);
+  // The revision with its data, from `owner` as the server has it. kConflict: that has another template by now.
+  Task<Result<appsv1::ControllerRevision>> WithData(appsv1::ControllerRevision revision, kube::NamespacedName owner,
+                                                    Nanoseconds timeout);
+  // kExists: the name is taken.
+  Task<Status> CreateRevision(appsv1::ControllerRevision revision, Nanoseconds timeout);
   Task<Result<appsv1::ControllerRevision>> ReadRevision(kube::NamespacedName name, Nanoseconds timeout);
   Task<Status> UpdateRevision(appsv1::ControllerRevision revision, Nanoseconds timeout);
   Task<Status> DeleteRevision(kube::NamespacedName name, std::string uid, Nanoseconds timeout);

@@ -172,7 +172,7 @@ Task<Status> Tenure::KeepRevisions(SetPtr set) {
 }
 
 Task<Status> Tenure::Carry(SetPtr set, decide::RevisionAction action) {
-  const auto time = TimeFor(*set);
+  auto time = TimeFor(*set);
   if (!time) co_return NotOurs();
   if (auto* create = std::get_if<decide::revision::Create>(&action)) {
     co_return co_await Create(set, std::move(create->object));
@@ -185,6 +185,8 @@ Task<Status> Tenure::Carry(SetPtr set, decide::RevisionAction action) {
       if (live->metadata().uid() != set->metadata().uid() || live->metadata().has_deletiontimestamp()) {
         co_return Error(ErrorKind::kConflict, "the DaemonSet that would adopt a revision is going");
       }
+      time = TimeFor(*set);
+      if (!time) co_return NotOurs();
     }
     co_return co_await writes_.UpdateRevision(std::move(update->object), *time);
   }
@@ -206,7 +208,11 @@ Task<Status> Tenure::Create(SetPtr set, appsv1::ControllerRevision revision) {
   if (!time) co_return NotOurs();
   const kube::NamespacedName name = kube::NameOf(revision.metadata());
   const kube::NamespacedName owner = kube::NameOf(set->metadata());
-  const Status made = co_await writes_.CreateRevision(std::move(revision), owner, *time);
+  auto filled = co_await writes_.WithData(std::move(revision), owner, *time);
+  if (!filled) co_return filled.error();
+  time = TimeFor(*set);
+  if (!time) co_return NotOurs();
+  const Status made = co_await writes_.CreateRevision(std::move(*filled), *time);
   if (made || made.error().kind() != ErrorKind::kExists) co_return made;
   time = TimeFor(*set);
   if (!time) co_return NotOurs();
@@ -216,6 +222,8 @@ Task<Status> Tenure::Create(SetPtr set, appsv1::ControllerRevision revision) {
     co_return Ok();
   }
   // A live read, so that a stale copy does not raise it twice (RO-10).
+  time = TimeFor(*set);
+  if (!time) co_return NotOurs();
   const auto live = co_await writes_.Read(owner, *time);
   if (!live) co_return live.error();
   if (live->status().collisioncount() != set->object()->status().collisioncount()) {
@@ -289,13 +297,11 @@ Task<Status> Tenure::TakeStep(SetPtr set, decide::RolloutStep step, std::shared_
     }
   }
   if (!status) {
-    // The pod has changed, or is gone, which its watch will show: the others may still go. Anything else may have been
-    // done all the same, or not.
+    // Whatever the error: it may have been done all the same, or by somebody else, which the watch does not show yet.
+    if (step.kind == decide::RolloutStep::Kind::kDelete) set->MaybeDeleted(pod);
+    // The pod has changed, or is gone: the others may still go.
     const ErrorKind kind = status.error().kind();
-    if (kind != ErrorKind::kConflict && kind != ErrorKind::kAbsent) {
-      if (step.kind == decide::RolloutStep::Kind::kDelete) set->MaybeDeleted(pod);
-      co_return status;
-    }
+    if (kind != ErrorKind::kConflict && kind != ErrorKind::kAbsent) co_return status;
     set->look_at = timeline_.mono() + kShownWithin;
     co_return Ok();
   }
