@@ -10,6 +10,7 @@
 #include "agent/decide/pod_merge.h"
 #include "agent/decide/pod_object.h"
 #include "agent/decide/pod_status.h"
+#include "agent/model/message_bytes.h"
 #include "agent/pods/image_name.h"
 
 namespace daemonsetd::rollout {
@@ -79,7 +80,7 @@ std::set<std::string> ImagesOf(const corev1::Node& node) {
 bool SameNode(const corev1::Node& a, const corev1::Node& b) {
   const auto text = [](corev1::Node node) {
     node.mutable_metadata()->clear_resourceversion();
-    return node.SerializeAsString();
+    return model::DeterministicBytes(node);
   };
   return text(a) == text(b);
 }
@@ -181,8 +182,10 @@ void ClusterView::PodChanged(const kube::NamespacedName& name) {
     PodSight& sight = by_owner_[owner][pod->metadata().uid()];
     sight.pod = pod;
     const Now now = timeline_.Read();
+    // An event of a pod that was seen before tells what has just happened, whatever its node's clock says (RO-03).
+    const bool seen_all_the_time = sight.ready && pods_.change_source() == kube::ReflectorCore::ChangeSource::kEvent;
     std::optional<Nanoseconds> unseen_for;
-    if (pods_seen_since_) unseen_for = now.mono - *pods_seen_since_;
+    if (pods_seen_since_ && !seen_all_the_time) unseen_for = now.mono - *pods_seen_since_;
     decide::NoteReady(pod->status(), now, unseen_for, sight.ready);
     changes_.daemon_sets.insert(owner);
   }
@@ -202,6 +205,11 @@ Task<void> ClusterView::LookAtLeases() {
       log::Warning("the Leases of the nodes cannot be read; a node that died is noticed later", {{"err", problem}});
     }
     lease_problem_ = problem;
+    if (!status && status.error().kind() == ErrorKind::kDenied && !leases_.empty()) {
+      // Until a person acts: what the last look told would keep the dead dead.
+      leases_.clear();
+      JudgeNodes();
+    }
     // Without them the Ready condition is what there is to go by.
     if (!leases_seen_) {
       leases_seen_ = true;
