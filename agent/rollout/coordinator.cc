@@ -27,7 +27,7 @@ Coordinator::Coordinator(async::Executor executor, async::Timeline& timeline, ku
   for (int shard = 0; shard < settings_.shards; ++shard) {
     ElectionSettings election{.node_name = settings_.node_name, .shard = shard, .shards = settings_.shards};
     elections_.push_back(std::make_unique<Election>(executor, timeline, client, random_, std::move(election), [this] {
-      wake_.Notify();
+      Notify();  // the tenure too: more DaemonSets may be ours
       on_change_();
     }));
   }
