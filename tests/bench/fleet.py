@@ -108,9 +108,16 @@ class World:
                 with self.cluster.client().watch(path, seconds=seconds) as stream:
                     yield from stream.objects()
             except (ApiError, OSError) as error:
-                print(f"bench: {str(error)[:200]}", file=sys.stderr)
                 if time.monotonic() > deadline:
-                    raise ClusterError(f"{error}\n{self.cluster.log_tails()}") from None
+                    raise ClusterError(f"{error}\n{self.cluster.log_tails()}\n{self._behind()}") from None
+
+    def _behind(self):
+        """For the text of a failure: which nodes have no pod that is Ready, and what the agent of one of them says."""
+        fine = {pod["spec"].get("nodeName") for pod in self.cluster.get(PODS)["items"] if is_ready(pod)}
+        behind = sorted(set(self.fleet.agents) - fine)
+        status = self.cluster.get(f"{SETS}/{NAME}").get("status")
+        return "\n".join([f"status of the DaemonSet: {status}", f"nodes without a pod that is Ready: {behind}",
+                          *(self.fleet.agents[name].log_tail() for name in behind[:1])])
 
     def sample(self):
         pids = {process.name: process.pid for process in self.cluster.processes}
