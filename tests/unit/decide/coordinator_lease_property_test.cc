@@ -399,9 +399,9 @@ TEST_P(CoordinatorCalm, ABystanderAsksOnceInTenMinutes) {
   EXPECT_NEAR(static_cast<double>(requests) / bystanders / 12, 1.0, 0.15);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, CoordinatorChaos, ::testing::Range(0U, 25U));
-INSTANTIATE_TEST_SUITE_P(Seeds, CoordinatorDeaths, ::testing::Range(0U, 15U));
-INSTANTIATE_TEST_SUITE_P(Seeds, CoordinatorCalm, ::testing::Range(0U, 3U));
+INSTANTIATE_TEST_SUITE_P(Seeds, CoordinatorChaos, ::testing::Range(0U, 16U));
+INSTANTIATE_TEST_SUITE_P(Seeds, CoordinatorDeaths, ::testing::Range(0U, 8U));
+INSTANTIATE_TEST_SUITE_P(Seeds, CoordinatorCalm, ::testing::Range(0U, 2U));
 
 }  // namespace
 }  // namespace daemonsetd::decide
