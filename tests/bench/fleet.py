@@ -37,6 +37,7 @@ SIZES = (50, 100, 200)
 MAX_UNAVAILABLE = "10%"
 SETTLE_SECONDS = 30
 AFTERMATH_SECONDS = 5  # until the last Events are sent
+RETRY_SECONDS = 0.2
 APPLY_SECONDS = 300
 ROLLOUT_SECONDS = 900
 RIGHTS = ROOT / "packaging" / "kubernetes"
@@ -110,6 +111,7 @@ class World:
             except (ApiError, OSError) as error:
                 if time.monotonic() > deadline:
                     raise ClusterError(f"{error}\n{self.cluster.log_tails()}\n{self._behind()}") from None
+                time.sleep(RETRY_SECONDS)
 
     def _behind(self):
         """For the text of a failure: which nodes have no pod that is Ready, and what the agent of one of them says."""
