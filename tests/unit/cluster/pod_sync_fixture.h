@@ -135,13 +135,14 @@ class PodApi final : public kube::HttpTransport {
     if (options.preconditions().uid() != known.metadata().uid()) {
       return testing::StatusResponse(409, "Conflict", "the UID differs");
     }
-    corev1::Pod pod = known;
+    kube::HttpResponse answer = testing::ObjectResponse(kube::kPods, known);
     if (options.has_graceperiodseconds() && options.graceperiodseconds() == 0) {
-      Remove(pod.metadata().name());
-    } else if (!pod.metadata().has_deletiontimestamp()) {
-      AskToEnd(pod);
+      const std::string name = known.metadata().name();
+      Remove(name);
+    } else if (!known.metadata().has_deletiontimestamp()) {
+      AskToEnd(known);
     }
-    return Answer(testing::ObjectResponse(kube::kPods, pod));
+    return Answer(std::move(answer));
   }
 
  public:
