@@ -44,8 +44,8 @@ class RolloutSet {
 
   // What the server accepted and no watch has shown yet.
   void Deleted(const std::string& pod_uid) { deleted_.insert(pod_uid); }
-  // Its deletion was sent and not answered: it counts as accepted until the server was asked.
-  void MaybeDeleted(std::shared_ptr<const corev1::Pod> pod) { unsure_.push_back(std::move(pod)); }
+  // A step was sent, and what became of it, or of the pod, is not known: no other is taken until the server was asked.
+  void MaybeTaken(std::shared_ptr<const corev1::Pod> pod) { unsure_.push_back(std::move(pod)); }
   std::vector<std::shared_ptr<const corev1::Pod>> TakeUnsure() { return std::exchange(unsure_, {}); }
   void AskedForSurge(const std::string& pod_uid) { surged_.insert(pod_uid); }
   void Wrote(const appsv1::DaemonSet& answer);

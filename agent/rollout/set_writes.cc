@@ -5,6 +5,7 @@
 #include "agent/decide/daemon_pod.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/pod_merge.h"
+#include "agent/decide/pod_object.h"
 #include "agent/model/tree_writer.h"
 
 namespace daemonsetd::rollout {
@@ -34,15 +35,16 @@ Task<Result<appsv1::DaemonSet>> SetWrites::Read(kube::NamespacedName name, Nanos
   co_return co_await client_.Get<appsv1::DaemonSet>(std::move(name), options);
 }
 
-Task<Result<bool>> SetWrites::IsGoing(corev1::Pod pod, Nanoseconds timeout) {
+Task<Result<std::optional<corev1::Pod>>> SetWrites::ReadUnlessGoing(corev1::Pod pod, Nanoseconds timeout) {
   const kube::CallOptions options{.timeout = timeout};
   kube::NamespacedName name = kube::NameOf(pod.metadata());
-  const auto live = co_await client_.Get<corev1::Pod>(std::move(name), options);
-  if (!live) {
-    if (live.error().kind() == ErrorKind::kAbsent) co_return true;
-    co_return live.error();
+  auto live = co_await client_.Get<corev1::Pod>(std::move(name), options);
+  if (!live && live.error().kind() != ErrorKind::kAbsent) co_return live.error();
+  std::optional<corev1::Pod> present;
+  if (live && live->metadata().uid() == pod.metadata().uid() && !decide::IsTerminating(*live)) {
+    present = std::move(*live);
   }
-  co_return live->metadata().uid() != pod.metadata().uid() || live->metadata().has_deletiontimestamp();
+  co_return present;
 }
 
 Task<Status> SetWrites::DeletePod(corev1::Pod pod, Nanoseconds timeout) {

@@ -2,6 +2,7 @@
 // there is, and safe to repeat. Everything on the loop thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "agent/base/result.h"
@@ -17,8 +18,8 @@ class SetWrites {
 
   // The DaemonSet as it is now, not as a watch has shown it.
   Task<Result<appsv1::DaemonSet>> Read(kube::NamespacedName name, Nanoseconds timeout);
-  // Whether this pod is gone, or on its way: kAbsent and a successor count as gone.
-  Task<Result<bool>> IsGoing(corev1::Pod pod, Nanoseconds timeout);
+  // The pod as it is now. Unset: it is gone, or on its way; a successor counts as that.
+  Task<Result<std::optional<corev1::Pod>>> ReadUnlessGoing(corev1::Pod pod, Nanoseconds timeout);
   // With the pod's own grace. `pod` as it was seen: kConflict when anything of it has changed since. kAbsent: gone.
   Task<Status> DeletePod(corev1::Pod pod, Nanoseconds timeout);
   // Tells the pod's node that a pod of this template may start beside it.

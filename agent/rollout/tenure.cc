@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/decide/labels.h"
+#include "agent/decide/pod_merge.h"
 
 namespace daemonsetd::rollout {
 namespace {
@@ -243,13 +245,15 @@ Task<Status> Tenure::AskWhatWasDone(SetPtr set) {
   for (const auto& pod : set->TakeUnsure()) {
     const auto time = TimeFor(*set);
     corev1::Pod object = *pod;
-    Result<bool> going = NotOurs();
-    if (time) going = co_await writes_.IsGoing(std::move(object), *time);
-    if (!going) {
-      set->MaybeDeleted(pod);
-      status = going.error();
-    } else if (*going) {
+    Result<std::optional<corev1::Pod>> live = NotOurs();
+    if (time) live = co_await writes_.ReadUnlessGoing(std::move(object), *time);
+    if (!live) {
+      set->MaybeTaken(pod);
+      status = live.error();
+    } else if (!*live) {
       set->Deleted(pod->metadata().uid());
+    } else if (decide::ValueOf((*live)->metadata().annotations(), decide::kSurgeAnnotation) == set->template_hash()) {
+      set->AskedForSurge(pod->metadata().uid());
     }
   }
   co_return status;
@@ -298,7 +302,7 @@ Task<Status> Tenure::TakeStep(SetPtr set, decide::RolloutStep step, std::shared_
   }
   if (!status) {
     // Whatever the error: it may have been done all the same, or by somebody else, which the watch does not show yet.
-    if (step.kind == decide::RolloutStep::Kind::kDelete) set->MaybeDeleted(pod);
+    set->MaybeTaken(pod);
     // The pod has changed, or is gone: the others may still go.
     const ErrorKind kind = status.error().kind();
     if (kind != ErrorKind::kConflict && kind != ErrorKind::kAbsent) co_return status;

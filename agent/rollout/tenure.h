@@ -64,7 +64,7 @@ class Tenure {
   Task<Status> KeepRevisions(SetPtr set);
   Task<Status> Carry(SetPtr set, decide::RevisionAction action);
   Task<Status> Create(SetPtr set, appsv1::ControllerRevision revision);
-  // What became of the deletions that were not answered.
+  // What became of the steps that were not answered, or refused because the pod has changed.
   Task<Status> AskWhatWasDone(SetPtr set);
   Task<Status> TakeSteps(SetPtr set);
   Task<Status> TakeStep(SetPtr set, decide::RolloutStep step, std::shared_ptr<const corev1::Pod> pod);

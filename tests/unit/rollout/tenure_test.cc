@@ -323,6 +323,32 @@ TEST_F(TenureTest, ASurgeIsAskedForOnOneNodeUntilTheWatchShowsMore) {
   EXPECT_EQ(api_.Count("PATCH pods"), 2);  // it is available, so the old one is as good as gone
 }
 
+TEST_F(TenureTest, NoSecondSurgeWhileItIsUnknownWhatBecameOfTheFirst) {
+  Run(MakeSet("log", "log:1", "{maxUnavailable: 0, maxSurge: 1}"), kThree);
+  Start();
+  api_.HoldBack<corev1::Pod>(true);
+  api_.LoseAnswers("PATCH pods");
+  UpdateImage("log:2");
+  api_.Heal();
+  api_.Put(MakeNode("c", {"log:2"}));  // would go first now
+  Pass(minutes(1));
+  EXPECT_EQ(api_.Count("PATCH pods/log-a-1"), 1);
+  EXPECT_EQ(api_.Count("PATCH pods"), 1);
+}
+
+TEST_F(TenureTest, ASurgeThatWasNeverAskedForIsAskedForAgain) {
+  Run(MakeSet("log", "log:1", "{maxUnavailable: 0, maxSurge: 1}"), kThree);
+  Start();
+  api_.Silence("PATCH pods");
+  UpdateImage("log:2");
+  Pass(seconds(15));
+  api_.Heal();
+  Pass(seconds(20));
+  EXPECT_EQ(decide::ValueOf(api_.At<corev1::Pod>(NameAt("a")).metadata().annotations(), decide::kSurgeAnnotation),
+            decide::TemplateHash(Log().spec().template_()));
+  EXPECT_EQ(api_.Count("PATCH pods/log-b-1"), 0);
+}
+
 // ---- minReadySeconds
 
 class MinReady : public TenureTest, public ::testing::WithParamInterface<int> {};
