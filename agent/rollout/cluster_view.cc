@@ -229,6 +229,8 @@ Task<Status> ClusterView::LookOnce() {
     if (!page) co_return page.error();
     for (const Lease& lease : page->items) {
       LeaseState& state = seen[lease.metadata().name()];
+      // One that came since the last look is as new as that, whatever its node's clock says.
+      state.sight.first = leases_.empty();
       if (const auto known = leases_.find(lease.metadata().name()); known != leases_.end()) state = known->second;
       const Now now = timeline_.Read();
       if (!decide::NoteLease(lease, state.sight, now)) {

@@ -322,6 +322,30 @@ TEST_F(ClusterViewTest, ANodeThatRenewsNoMoreIsDeadByOurOwnClock) {
   EXPECT_TRUE(view_.TakeChanges().all);
 }
 
+TEST_F(ClusterViewTest, ANodeThatIsNewIsAliveWhateverItsClockSays) {
+  api_.Put(MakeNode("a"));
+  Renew({"a"});
+  Start();
+  Pass(seconds(5));
+  api_.Put(MakeNode("b"));
+  api_.Put(MakeNodeLease("b", wall() - seconds(90)));
+  for (int i = 0; i < 4; ++i) {
+    Pass(seconds(9));
+    EXPECT_FALSE(IsDead("b"));
+  }
+  Pass(seconds(20));  // but it has to renew
+  EXPECT_TRUE(IsDead("b"));
+}
+
+TEST_F(ClusterViewTest, ANodeThatHasLongBeenDeadIsSoAtTheFirstLook) {
+  for (const std::string node : {"a", "b"}) api_.Put(MakeNode(node));
+  Renew({"a"});
+  api_.Put(MakeNodeLease("b", wall() - minutes(10)));
+  Start();
+  EXPECT_FALSE(IsDead("a"));
+  EXPECT_TRUE(IsDead("b"));
+}
+
 TEST_F(ClusterViewTest, ANodeWithoutALeaseGoesByItsReadyCondition) {
   api_.Put(MakeNode("a"));
   Start();
