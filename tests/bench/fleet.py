@@ -38,6 +38,7 @@ MAX_UNAVAILABLE = "10%"
 SETTLE_SECONDS = 30
 AFTERMATH_SECONDS = 5  # until the last Events are sent
 RETRY_SECONDS = 0.2
+SILENCE_SECONDS = 20
 APPLY_SECONDS = 300
 ROLLOUT_SECONDS = 900
 RIGHTS = ROOT / "packaging" / "kubernetes"
@@ -102,13 +103,14 @@ class World:
 
     def _follow(self, path, seconds):
         """The objects at `path` as they are and as they change. In a storm of changes the server ends the watch of who
-        does not read fast enough, and this one begins anew."""
+        does not read fast enough, and this one begins anew; so it does after a silence, which may have a reason."""
         deadline = time.monotonic() + seconds
         while True:
             try:
-                with self.cluster.client().watch(path, seconds=seconds) as stream:
+                with self.cluster.client().watch(path, seconds=SILENCE_SECONDS) as stream:
                     yield from stream.objects()
             except (ApiError, OSError) as error:
+                self.fleet.check()
                 if time.monotonic() > deadline:
                     raise ClusterError(f"{error}\n{self.cluster.log_tails()}\n{self._behind()}") from None
                 time.sleep(RETRY_SECONDS)
@@ -260,11 +262,13 @@ def main():
             try:
                 results[kind.name][size] = world.measure(arguments.idle, not arguments.no_update)
             finally:
-                problems += world.close()
+                left = world.close()
+                print(*left, sep="\n", end="", file=sys.stderr)
+                problems += left
             arguments.output.write_text(json.dumps(results, indent=2) + "\n")
         print(table(kind.name, results[kind.name]), end="\n\n", flush=True)
     if problems:
-        sys.exit("bench: this was left behind:\n" + "\n".join(problems))
+        sys.exit("bench: not everything ended as it should, see above")
 
 
 if __name__ == "__main__":

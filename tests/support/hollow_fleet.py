@@ -17,9 +17,8 @@ import tempfile
 import time
 
 import containerd
-import process_tree
 from cluster import ClusterError, Process
-from cluster_node import LEASES, NODES
+from cluster_node import NODES
 from daemon import Daemon, DaemonError
 
 START_SECONDS = 60
@@ -75,12 +74,7 @@ class HollowFleet:
         """Seldom, for what is asked costs the server something where there are many nodes."""
         def holds():
             time.sleep(POLL_SECONDS)
-            ended = [name for name, agent in self.agents.items() if agent.exited()]
-            if ended:
-                raise DaemonError(f"the agent of {ended[0]} ended, of {len(ended)} that did:\n"
-                                  f"{self.agents[ended[0]].log_tail()}")
-            if self.runtime.code is not None or not self.runtime.running():
-                raise DaemonError(f"hollow_runtime ended:\n{containerd.tail(self.runtime.log)}")
+            self.check()
             return condition()
 
         try:
@@ -89,17 +83,19 @@ class HollowFleet:
             first = next(iter(self.agents.values()))
             raise ClusterError(f"{error}\n--- the end of {first.log}\n{first.log_tail()}") from None
 
-    def unregister(self):
-        """Deletes the Nodes and Leases, when the agents are gone for good."""
-        client = self.cluster.client()
-        for name in self.agents:
-            for path in (NODES, LEASES):
-                client.delete(f"{path}/{name}", absent=None)
+    def check(self):
+        """Raises DaemonError when an agent, or the runtimes, ended by themselves."""
+        ended = [name for name, agent in self.agents.items() if agent.exited()]
+        if ended:
+            raise DaemonError(f"the agent of {ended[0]} ended, of {len(ended)} that did:\n"
+                              f"{self.agents[ended[0]].log_tail()}")
+        if not self.runtime.running():
+            raise DaemonError(f"hollow_runtime ended:\n{containerd.tail(self.runtime.log)}")
 
     def stop(self):
         """Ends everything and removes the directories; answers what stayed, one line each."""
         def end(name, agent):
-            if not agent.running():
+            if not agent.log.exists():  # it was never started
                 return []
             try:
                 code = agent.terminate()
