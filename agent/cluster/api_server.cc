@@ -41,7 +41,10 @@ ApiServer::ApiServer(pods::PodServices& services, pods::PodWorkers& workers, sto
           async::SystemRandom()),
       sync_(
           services, workers, view_, client_, [this] { return StateOfNode(); },
-          {.node_name = settings_.node.node_name, .source = settings_.pod_source}, on_change_) {
+          {.node_name = settings_.node.node_name,
+           .source = settings_.pod_source,
+           .on_images = [this](const std::set<std::string>& images) { node_.ImagesChanged(images); }},
+          on_change_) {
   if (const auto cached = cache_.Find<corev1::Node>("", settings_.node.node_name)) node_.UseCached(*cached->object);
 }
 

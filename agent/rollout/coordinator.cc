@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "agent/base/log.h"
-
 namespace daemonsetd::rollout {
 
 using decide::CoordinatorRole;
@@ -52,12 +50,10 @@ void Coordinator::Notify() {
 Task<void> Coordinator::Follow() {
   for (;;) {
     if (HoldsAny() && !tenure_) {
-      log::Info("this agent coordinates rollouts and the status of DaemonSets");
       tenure_ = std::make_unique<Tenure>(executor_, timeline_, client_, random_, settings_.tenure, Ports());
       tenure_scope_.Spawn("tenure", tenure_->Run());
       unobserved_.clear();
     } else if (!HoldsAny() && tenure_) {
-      log::Info("this agent no longer coordinates");
       tenure_scope_.Cancel();
       co_await tenure_scope_.Join();
       tenure_.reset();
@@ -86,6 +82,14 @@ TenurePorts Coordinator::Ports() {
           .dead_nodes =
               [this](const std::vector<std::string>& names) {
                 for (const auto& election : elections_) election->SetDeadNodes(names);
+              },
+          .standbys =
+              [this] {
+                std::vector<std::string> all;
+                for (const auto& election : elections_) {
+                  for (std::string& name : election->standbys()) all.push_back(std::move(name));
+                }
+                return all;
               }};
 }
 

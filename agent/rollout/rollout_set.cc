@@ -58,7 +58,6 @@ void RolloutSet::TemplateChanged(const ClusterView& view, Nanoseconds image_wait
   images_ = ImagesOf(object_->spec().template_().spec());
   began_ = now.wall;
   images_awaited_until_ = now.mono + image_wait;
-  deadline_told = false;
   surged_.clear();
   failures.Reset();
   if (object_->status().observedgeneration() != object_->metadata().generation()) return;

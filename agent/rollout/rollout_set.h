@@ -57,8 +57,6 @@ class RolloutSet {
   std::optional<MonoTime> look_at;  // at the latest
   std::optional<MonoTime> status_written_at;
   decide::ProgressMemory progress;
-  bool deadline_told = false;
-  std::string refusal_told;
   Backoff failures{{.initial = std::chrono::milliseconds(500), .maximum = std::chrono::minutes(1)}};
 
  private:

@@ -99,6 +99,9 @@ void Tenure::TellDeadNodes() {
   for (const auto& [name, node] : view_.nodes()) {
     if (node.dead_since) dead.push_back(name);
   }
+  for (const std::string& name : ports_.standbys()) {
+    if (!view_.nodes().contains(name)) dead.push_back(name);  // its Node is gone
+  }
   if (dead == dead_nodes_) return;
   dead_nodes_ = std::move(dead);
   ports_.dead_nodes(dead_nodes_);
@@ -334,8 +337,6 @@ Task<Status> Tenure::WriteStatus(SetPtr set) {
   const auto deadline = decide::NoteProgress(set->progress, daemon_set.metadata().generation(), plan.progress,
                                              settings_.progress_deadline, now.mono);
   const bool deadline_passed = deadline && *deadline <= now.mono;
-  TellProgress(*set, plan.progress, deadline_passed);
-
   appsv1::DaemonSetStatus status = decide::ComputeDaemonSetStatus(daemon_set.metadata().generation(),
                                                                   RolloutSet::Counts(sight.input), daemon_set.status());
   *status.mutable_conditions() = decide::RolloutConditions(daemon_set, plan.progress, deadline_passed, now.wall);
@@ -356,7 +357,10 @@ Task<Status> Tenure::WriteStatus(SetPtr set) {
       co_return Ok();
     }
   }
-  co_return co_await PutStatus(set, std::move(status));
+  const appsv1::DaemonSetStatus before = daemon_set.status();
+  const Status written = co_await PutStatus(set, std::move(status));
+  if (written) TellTrouble(*set->object(), before);
+  co_return written;
 }
 
 Task<Status> Tenure::PutStatus(SetPtr set, appsv1::DaemonSetStatus status) {
@@ -372,19 +376,13 @@ Task<Status> Tenure::PutStatus(SetPtr set, appsv1::DaemonSetStatus status) {
   co_return Ok();
 }
 
-void Tenure::TellProgress(RolloutSet& set, const decide::RolloutProgress& progress, bool deadline_passed) {
-  if (progress.refusal != set.refusal_told) {
-    set.refusal_told = progress.refusal;
-    if (!progress.refusal.empty()) {
-      ports_.tell(*set.object(), EventType::kWarning, "SurgeHostPortConflict", progress.refusal);
-    }
+// Once, by whoever wrote it into the status: what a person has to act upon.
+void Tenure::TellTrouble(const appsv1::DaemonSet& daemon_set, const appsv1::DaemonSetStatus& before) {
+  for (const appsv1::DaemonSetCondition& condition : daemon_set.status().conditions()) {
+    if (condition.type() != decide::kProgressingCondition || condition.status() == "True") continue;
+    if (ReasonOf(before, condition.type()) == condition.reason()) continue;
+    ports_.tell(daemon_set, EventType::kWarning, condition.reason(), condition.message());
   }
-  if (deadline_passed && !set.deadline_told) {
-    ports_.tell(*set.object(), EventType::kWarning, "ProgressDeadlineExceeded",
-                fmt::format("no node was updated for {}; {} of {} are", FormatDuration(settings_.progress_deadline),
-                            progress.updated, progress.desired));
-  }
-  set.deadline_told = deadline_passed;
 }
 
 }  // namespace daemonsetd::rollout

@@ -34,8 +34,9 @@ struct TenurePorts {
   // An Event of the DaemonSet.
   std::function<void(const appsv1::DaemonSet&, decide::EventType, const std::string& reason, const std::string& text)>
       tell;
-  // Of nodes, sorted.
+  // Names of nodes: those that died, and standbys without a Node.
   std::function<void(std::vector<std::string>)> dead_nodes;
+  std::function<std::vector<std::string>()> standbys = [] { return std::vector<std::string>(); };
 };
 
 class Tenure {
@@ -70,7 +71,7 @@ class Tenure {
   Task<Status> TakeStep(SetPtr set, decide::RolloutStep step, std::shared_ptr<const corev1::Pod> pod);
   Task<Status> WriteStatus(SetPtr set);
   Task<Status> PutStatus(SetPtr set, appsv1::DaemonSetStatus status);
-  void TellProgress(RolloutSet& set, const decide::RolloutProgress& progress, bool deadline_passed);
+  void TellTrouble(const appsv1::DaemonSet& daemon_set, const appsv1::DaemonSetStatus& before);
   // How long a write for this set may take: until the hold ends, at most 10 s. Unset: it is not ours any more.
   std::optional<Nanoseconds> TimeFor(const RolloutSet& set) const;
   Nanoseconds StatusInterval(const RolloutSet& set) const;

@@ -72,8 +72,11 @@ def test_on_delete_leaves_the_pods_to_the_user(space, nodes):
 
 
 def broken(version):
-    """No node has the image, and none pulls it."""
-    return updatable(version=version, image=f"never.example/{version}:1")
+    """Its pods never get ready."""
+    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1}
+    manifest = updatable(version=version)
+    manifest["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = probe
+    return manifest
 
 
 def test_bad_updates_one_after_another_cost_one_pod(space, nodes):  # RO-01, RO-12, RO-16

@@ -11,13 +11,18 @@ import registry
 SURGE_MARK = "daemonsetd.dev/surge"
 SURGE = {"maxSurge": 1, "maxUnavailable": 0}
 IMAGES_AWAITED = "the images of the new template"
+REPORTED_SECONDS = 20  # long before the status is due anyway
 TURN_AWAITED = "its turn in the rolling update"
 
 
-@pytest.fixture(params=["system", "2"], ids=["containerd-system", "containerd-2"])
+@pytest.fixture
 def node(request, lone_cluster, lone_space, make_node):
+    """On containerd 2, or as the test's parameter says."""
     # After lone_space, so that the namespace is emptied while the node is there.
-    return make_node(lone_cluster, "node-u", request.param, rolloutCoordinator=False)
+    return make_node(lone_cluster, "node-u", getattr(request, "param", "2"), rolloutCoordinator=False)
+
+
+on_both = pytest.mark.parametrize("node", ["system", "2"], ids=["containerd-system", "containerd-2"], indirect=True)
 
 
 @pytest.fixture
@@ -78,6 +83,7 @@ def one_after_the_other(space, node, condition, what):
 # Pull before stop
 
 
+@on_both
 def test_images_come_while_the_old_pod_runs_and_are_pulled_once(lone_space, node, images):
     name = images.put("app:2", containerd.images_directory() / "busybox.tar")
     lone_space.apply(updatable())
@@ -90,6 +96,8 @@ def test_images_come_while_the_old_pod_runs_and_are_pulled_once(lone_space, node
     images.held.set()
     lone_space.wait_for(lambda: TURN_AWAITED in explained(lone_space, node), "the images are here")
     assert node.running("web-") == running, "and the pod stays until somebody deletes it"
+    lone_space.wait_for(lambda: name in [n for image in node.object()["status"]["images"] for n in image["names"]],
+                        "its Node says so", REPORTED_SECONDS)
     assert {"Pulling", "Pulled"} <= lone_space.reasons("Pod", first["metadata"]["name"])
     lone_space.kubectl("delete", "pod", first["metadata"]["name"], "--wait=false")
     second = lone_space.running("web", [node], other_than=[uid_of(first)])[node.name]
@@ -119,6 +127,7 @@ def test_an_image_that_cannot_be_pulled_costs_nothing(lone_space, node, images):
 # One after the other
 
 
+@on_both
 def test_the_new_pod_starts_when_the_containers_of_the_old_one_are_gone(lone_space, node):  # RO-05
     deaf = updatable(terminationGracePeriodSeconds=4)
     deaf["spec"]["template"]["spec"]["containers"][0]["command"][2] = "trap '' TERM; while :; do sleep 0.2; done"

@@ -32,7 +32,7 @@ ALLOWED = {
     "agent/node": OUTER | {"cri"},
     "agent/pods": OUTER | {"cri"},
     "agent/cluster": OUTER | {"agent/kube", "agent/pods", "agent/node", "agent/store", "cri"},
-    "agent/rollout": OUTER | {"agent/kube"},
+    "agent/rollout": OUTER | {"agent/kube", "agent/pods"},
     "agent/pch": BASE | {"agent/model", "agent/async"},
     "agent/ctl": OUTER | {"agent/local", "agent/config"},
 }
