@@ -39,6 +39,8 @@ void PodSync::AskFor(const Round& round, const decide::merge::CreateObject& crea
   if (provisional != nullptr) {
     pod = provisional->pod();
     pod.clear_status();
+    // The server's admission sets that of the RuntimeClass, and takes no other.
+    pod.mutable_spec()->clear_overhead();
     sequence = provisional->identity().sequence;
   } else if (!create.local_uid.empty()) {
     // Only the runtime knows it: the object comes first, and its worker by the adoption that follows.

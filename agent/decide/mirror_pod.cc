@@ -44,6 +44,7 @@ corev1::Pod MakeMirrorPod(const corev1::Pod& static_pod, const std::string& node
   mirror.mutable_spec()->set_nodename(node_name);
   mirror.mutable_spec()->clear_serviceaccountname();
   mirror.mutable_spec()->clear_serviceaccount();
+  mirror.mutable_spec()->clear_overhead();  // the server's admission sets that of the RuntimeClass, and takes no other
   return mirror;
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 // The shortest wait between two looks at the Leases; a large cluster's list is looked at less often, so that it costs
 // the server about the same.
-constexpr Nanoseconds kLeasePeriod = std::chrono::seconds(10);
+constexpr Nanoseconds kLeasePeriod = std::chrono::seconds(20);
 constexpr Nanoseconds kLeasePeriodPerNode = std::chrono::milliseconds(20);
 constexpr int kLeasesAPage = 500;
 

@@ -143,5 +143,26 @@ TEST_F(PodSyncOfflineTest, APodThatWasStartedWithoutTheServerComesBackWithoutIt)
   EXPECT_EQ(engine->workers.all().begin()->second->identity().object_uid, OnlyPod().metadata().uid());
 }
 
+TEST_F(PodSyncOfflineTest, AnObjectThatIsMadeLaterLeavesTheOverheadToTheServer) {
+  auto& classes = engine->services.settings.runtime_classes;
+  classes["sandboxed"] = {.handler = "runc", .overhead = {}};
+  classes["sandboxed"].overhead["memory"] = model::Quantity::Parse("10Mi").value();
+  auto set = MakeDaemonSet("a").object;
+  set.mutable_spec()->mutable_template_()->mutable_spec()->set_runtimeclassname("sandboxed");
+  engine->node.mutable_spec()->add_taints()->set_key("busy");
+  engine->node.mutable_spec()->mutable_taints(0)->set_effect("NoSchedule");
+  Put(set);
+  LoseServer();
+  engine->node.mutable_spec()->clear_taints();
+  life->sync.Notify();
+  loop.Advance(minutes(1));
+  ASSERT_THAT(RunningContainers(), SizeIs(1));
+  EXPECT_TRUE(engine->workers.all().begin()->second->pod().spec().overhead().contains("memory"));
+  api.down = false;
+  loop.Advance(minutes(6));
+  EXPECT_EQ(OnlyPod().spec().runtimeclassname(), "sandboxed");
+  EXPECT_TRUE(OnlyPod().spec().overhead().empty()) << "admission refuses what is not the class's own";
+}
+
 }  // namespace
 }  // namespace daemonsetd::cluster

@@ -13,6 +13,8 @@ TEST(MirrorPod, IsTheStaticPodOwnedByItsNode) {
   corev1::Pod pod = testing::MakePod({"main"});
   pod.mutable_metadata()->set_uid("static-uid");
   pod.mutable_spec()->set_serviceaccountname("default");
+  pod.mutable_spec()->set_runtimeclassname("sandboxed");
+  (*pod.mutable_spec()->mutable_overhead())["memory"].set_string("10Mi");
   (*pod.mutable_metadata()->mutable_annotations())[kConfigHashAnnotation] = "abc";
   const corev1::Pod mirror = MakeMirrorPod(pod, "node-a", "node-uid");
   EXPECT_TRUE(IsMirrorPod(mirror));
@@ -22,6 +24,8 @@ TEST(MirrorPod, IsTheStaticPodOwnedByItsNode) {
   EXPECT_FALSE(mirror.metadata().has_uid());
   EXPECT_EQ(mirror.spec().nodename(), "node-a");
   EXPECT_FALSE(mirror.spec().has_serviceaccountname());
+  EXPECT_EQ(mirror.spec().runtimeclassname(), "sandboxed");
+  EXPECT_TRUE(mirror.spec().overhead().empty()) << "admission refuses what is not the class's own";
   ASSERT_EQ(mirror.metadata().ownerreferences_size(), 1);
   EXPECT_EQ(mirror.metadata().ownerreferences(0).kind(), "Node");
   EXPECT_TRUE(mirror.metadata().ownerreferences(0).controller());
