@@ -263,7 +263,8 @@ def main():
                 results[kind.name][size] = world.measure(arguments.idle, not arguments.no_update)
             finally:
                 left = world.close()
-                print(*left, sep="\n", end="", file=sys.stderr)
+                for line in left:
+                    print(f"bench: {line}", file=sys.stderr)
                 problems += left
             arguments.output.write_text(json.dumps(results, indent=2) + "\n")
         print(table(kind.name, results[kind.name]), end="\n\n", flush=True)
