@@ -56,6 +56,11 @@ void TrimPod(google::protobuf::Message& message) {
   if (!asked.empty()) (*metadata.mutable_annotations())[decide::kSurgeAnnotation] = asked;
   corev1::PodSpec spec;
   spec.set_nodename(decide::TargetNode(pod));
+  for (const corev1::Container& container : pod.spec().initcontainers()) {
+    spec.add_initcontainers()->set_image(container.image());
+  }
+  for (const corev1::Container& container : pod.spec().containers())
+    spec.add_containers()->set_image(container.image());
   *pod.mutable_spec() = std::move(spec);
   corev1::PodStatus status;
   status.set_phase(pod.status().phase());

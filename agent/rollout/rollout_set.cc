@@ -10,6 +10,7 @@
 #include "agent/decide/placement.h"
 #include "agent/decide/pod_merge.h"
 #include "agent/decide/pod_object.h"
+#include "agent/decide/pod_status.h"
 #include "agent/kube/resource_version.h"
 #include "agent/pods/image_name.h"
 
@@ -72,8 +73,14 @@ void RolloutSet::TemplateChanged(const ClusterView& view, Nanoseconds image_wait
   }
 }
 
-bool RolloutSet::HasImages(const NodeSight& node) const {
-  return std::includes(node.images.begin(), node.images.end(), images_.begin(), images_.end());
+// As its Node says, or because a pod that is ready there runs them: most templates change something else.
+bool RolloutSet::HasImages(const NodeSight& node, const std::vector<const PodSight*>& pods) const {
+  if (std::includes(node.images.begin(), node.images.end(), images_.begin(), images_.end())) return true;
+  std::set<std::string> images = node.images;
+  for (const PodSight* pod : pods) {
+    if (decide::IsReady(pod->pod->status())) images.merge(ImagesOf(pod->pod->spec()));
+  }
+  return std::includes(images.begin(), images.end(), images_.begin(), images_.end());
 }
 
 void RolloutSet::ForgetShown(const ClusterView& view) {
@@ -123,8 +130,11 @@ RolloutSet::Sight RolloutSet::Look(const ClusterView& view, Now now) {
     node.should_run = placed.should_run;
     node.dead = seen.dead_since.has_value();
     node.dead_before = node.dead && *seen.dead_since <= began_;
-    node.has_images = HasImages(seen);
-    if (pods == on_node.end()) continue;
+    if (pods == on_node.end()) {
+      node.has_images = HasImages(seen, {});
+      continue;
+    }
+    node.has_images = HasImages(seen, pods->second);
     for (const PodSight* pod : pods->second) {
       decide::DaemonPod facts = decide::DaemonPodOf(*pod->pod, current, min_ready, now.wall);
       const auto available_at = decide::AvailableAt(pod->ready, min_ready);

@@ -61,7 +61,7 @@ class RolloutSet {
 
  private:
   void TemplateChanged(const ClusterView& view, Nanoseconds image_wait, Now now);
-  bool HasImages(const NodeSight& node) const;
+  bool HasImages(const NodeSight& node, const std::vector<const PodSight*>& pods) const;
   void ForgetShown(const ClusterView& view);
 
   DaemonSetPtr object_;

@@ -2,8 +2,8 @@
 
 import re
 
-from rollouts import (COORDINATOR_LEASE, REVISION_LABEL, Watched, complete, condition, coordinator, reports, revisions,
-                      uids, updatable, versions)
+from rollouts import (COORDINATOR_LEASE, REVISION_LABEL, Watched, complete, condition, coordinator, never_ready, reports,
+                      revisions, uids, updatable, versions)
 from space import container_ids, restarts, uid_of
 
 ROLLED_SECONDS = "--timeout=120s"
@@ -71,21 +71,13 @@ def test_on_delete_leaves_the_pods_to_the_user(space, nodes):
     assert all(container_ids(after[node.name]) == container_ids(first[node.name]) for node in (a, c))
 
 
-def broken(version):
-    """Its pods never get ready."""
-    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1}
-    manifest = updatable(version=version)
-    manifest["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = probe
-    return manifest
-
-
 def test_bad_updates_one_after_another_cost_one_pod(space, nodes):  # RO-01, RO-12, RO-16
     space.apply(updatable())
     first = space.running("web", nodes)
     space.wait_for(complete(space, 3), "the status is complete")
     with Watched(space, "web") as seen:
         for version in ("bad-1", "bad-2", "bad-3"):
-            space.apply(broken(version))
+            space.apply(never_ready(version=version))
             space.wait_for(lambda: sorted(versions(space).values()) == ["1", "1", version],
                            f"one pod has version {version}")
             space.wait_for(reports(space, updatedNumberScheduled=1, numberAvailable=2, numberUnavailable=1),

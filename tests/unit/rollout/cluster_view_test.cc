@@ -96,7 +96,9 @@ TEST_F(ClusterViewTest, OfAPodOnlyWhatDecisionsReadIsKept) {
   Start();
 
   const corev1::Pod& kept = *PodOf("a").pod;
-  EXPECT_EQ(kept.spec().containers_size(), 0);
+  ASSERT_EQ(kept.spec().containers_size(), 1);
+  EXPECT_EQ(kept.spec().containers(0).image(), pod.spec().containers(0).image());
+  EXPECT_EQ(kept.spec().containers(0).ByteSizeLong(), kept.spec().containers(0).image().size() + 2) << "nothing else";
   EXPECT_EQ(kept.spec().tolerations_size(), 0);
   EXPECT_EQ(kept.spec().nodename(), "a");
   EXPECT_EQ(kept.metadata().managedfields_size(), 0);

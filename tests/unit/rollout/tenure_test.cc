@@ -421,6 +421,20 @@ TEST_F(WaitForImages, ANodeGoesAsSoonAsItReportsThem) {
   EXPECT_THAT(Going(), ElementsAre("c"));
 }
 
+TEST_F(WaitForImages, WhatReadyPodsOfTheNodeRunIsThere) {
+  Run(MakeSet("log"), kThree);
+  PutPod("a", false, wall() - std::chrono::hours(1));
+  Start();
+  appsv1::DaemonSet set = Log();
+  set.mutable_metadata()->set_generation(set.metadata().generation() + 1);
+  set.mutable_spec()->mutable_template_()->mutable_spec()->mutable_containers(0)->add_env()->set_name("VERSION");
+  api_.Put(set);
+  Pass(milliseconds(10));
+  EXPECT_THAT(Going(), ElementsAre("a")) << "broken: it waits for nothing";
+  LetAgentsReplace();
+  EXPECT_THAT(Going(), ElementsAre("b"));
+}
+
 TEST_F(WaitForImages, ATenureThatBeginsWithinARolloutDoesNotWaitAgain) {
   Run(MakeSet("log"), kThree);
   Start();
