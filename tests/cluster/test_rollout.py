@@ -2,8 +2,8 @@
 
 import re
 
-from rollouts import (COORDINATOR_LEASE, REVISION_LABEL, Watched, complete, condition, coordinator, never_ready, reports,
-                      revisions, uids, updatable, versions)
+from rollouts import (COORDINATOR_LEASE, REVISION_LABEL, Watched, complete, condition, coordinator, never_ready,
+                      reports, revisions, uids, updatable, versions)
 from space import container_ids, restarts, uid_of
 
 ROLLED_SECONDS = "--timeout=120s"
