@@ -57,16 +57,18 @@ std::string SelectorText(const metav1::LabelSelector& selector) {
   return text;
 }
 
+template <class Condition>
+void FillCondition(const Condition& from, statusv1::Condition& to) {
+  to.set_type(from.type());
+  to.set_status(from.status());
+  to.set_reason(from.reason());
+  to.set_message(from.message());
+  to.set_last_transition_time(TimeText(from.lasttransitiontime()));
+}
+
 template <class Owner>
 void AddConditions(const corev1::PodStatus& status, Owner& owner) {
-  for (const corev1::PodCondition& condition : status.conditions()) {
-    auto* copy = owner.add_conditions();
-    copy->set_type(condition.type());
-    copy->set_status(condition.status());
-    copy->set_reason(condition.reason());
-    copy->set_message(condition.message());
-    copy->set_last_transition_time(TimeText(condition.lasttransitiontime()));
-  }
+  for (const corev1::PodCondition& condition : status.conditions()) FillCondition(condition, *owner.add_conditions());
 }
 
 void FillTermination(const corev1::ContainerStateTerminated& from, statusv1::ContainerTermination& to) {
@@ -212,6 +214,9 @@ statusv1::DaemonSetStatus DescribeDaemonSet(const PodWorkers& workers, const Hos
     image->set_name(container.name());
     image->set_image(container.image());
   }
+  for (const appsv1::DaemonSetCondition& condition : object.status().conditions()) {
+    FillCondition(condition, *status.add_cluster_conditions());
+  }
   FillVerdict(hosted, status);
   const PodWorker* worker = WorkerOf(workers, hosted);
   status.set_waits_for(WaitsFor(hosted, worker));
@@ -332,12 +337,7 @@ void FillNode(const corev1::Node& node, const PodWorkers& workers, statusv1::Nod
   facts["operatingSystem"] = info.operatingsystem();
   facts["architecture"] = info.architecture();
   for (const corev1::NodeCondition& condition : node.status().conditions()) {
-    auto* copy = status.add_conditions();
-    copy->set_type(condition.type());
-    copy->set_status(condition.status());
-    copy->set_reason(condition.reason());
-    copy->set_message(condition.message());
-    copy->set_last_transition_time(TimeText(condition.lasttransitiontime()));
+    FillCondition(condition, *status.add_conditions());
   }
 }
 

@@ -31,9 +31,10 @@ class Text {
       key = "";
     }
   }
-  void Conditions(const google::protobuf::RepeatedPtrField<statusv1::Condition>& conditions) {
+  void Conditions(const google::protobuf::RepeatedPtrField<statusv1::Condition>& conditions,
+                  std::string_view heading = "Conditions") {
     if (conditions.empty()) return;
-    Heading("Conditions");
+    Heading(heading);
     Table table({"  TYPE", "STATUS", "REASON", "MESSAGE"});
     for (const statusv1::Condition& condition : conditions) {
       table.Add({"  " + condition.type(), condition.status(), OrNone(condition.reason()), condition.message()});
@@ -100,6 +101,7 @@ std::string Describe(const statusv1::DaemonSetStatus& daemon_set, WallTime now) 
   for (const statusv1::ContainerImage& container : daemon_set.containers()) {
     text.Indented(1, container.name(), container.image() + (container.init() ? " (init)" : ""));
   }
+  text.Conditions(daemon_set.cluster_conditions(), "Rollout");
   text.Conditions(daemon_set.conditions());
   text.Heading("Placement");
   text.Indented(1, "Should Run", YesNo(daemon_set.verdict().should_run()));

@@ -37,6 +37,7 @@ constexpr Nanoseconds kRetryMaximumBystander = minutes(1);  // of thousands
 // A server that is just starting denies everything for a moment, and rights may be granted after the agent's start.
 constexpr Nanoseconds kDeniedInitial = seconds(15);
 constexpr Nanoseconds kDeniedMaximum = hours(1);
+constexpr int kDenialsDoubted = 3;  // in a row, by an agent that has written the Lease before
 
 Nanoseconds Doubled(Nanoseconds initial, Nanoseconds maximum, int failures) {
   constexpr int kEnough = 10;  // doublings; more than any maximum here needs
@@ -241,7 +242,9 @@ CoordinatorStep StepCoordinator(const CoordinatorInput& input, CoordinatorMemory
 
 MonoTime RetryCoordinator(const Error& error, MonoTime now, double dice, CoordinatorMemory& memory) {
   ++memory.failures;
-  memory.denied = error.kind() == ErrorKind::kDenied;
+  // A server that starts refuses for a moment what it allowed before: rights are rarely taken away.
+  memory.denied = error.kind() == ErrorKind::kDenied &&
+                  (memory.role == CoordinatorRole::kBystander || memory.failures > kDenialsDoubted);
   if (memory.denied) return now + Jittered(Doubled(kDeniedInitial, kDeniedMaximum, memory.failures), dice);
   const bool holder = memory.role == CoordinatorRole::kHolder;
   if (IsStale(error) && memory.failures == 1) return holder ? now : now + Jittered(kSoon, dice);

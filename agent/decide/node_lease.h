@@ -52,8 +52,8 @@ struct LeaseSight {
   MonoTime unchanged_since{};
   bool first = true;
 };
-// Notes a look at the Lease. True: its holder is dead, as far as one can tell: it has not renewed for the whole duration
-// by our own clock; at the first look, when nothing was observed yet, by the times that both machines tell.
+// Notes a look at the Lease. True: its holder is dead, as far as one can tell: it has not renewed for the whole
+// duration by our own clock; at the first look, when nothing was observed yet, by the times that both machines tell.
 bool NoteLease(const coordinationv1::Lease& lease, LeaseSight& sight, Now now);
 
 }  // namespace daemonsetd::decide

@@ -293,8 +293,9 @@ class PodMerger {
       facts.succeeded = facts.succeeded || local->terminal_phase == "Succeeded";
       // What only the runtime knows yet, as when the agent has just started, is no sign that it is not ready any more.
       const bool unproven = !local->has_worker && !local->asleep && !local->ended;
+      // The server has to know it too before the old pod goes: else nobody there sees the node served (RO-08).
+      facts.available = local->available && facts.ready;
       facts.ready = local->ready || (facts.ready && unproven);
-      facts.available = local->available;
       if (IsMislabelled(*local, object, set.daemon_set->spec().template_(), set.template_hash)) facts.updated = false;
     }
     return facts;

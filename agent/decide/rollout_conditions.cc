@@ -90,7 +90,7 @@ appsv1::DaemonSetCondition Progressing(const appsv1::DaemonSet& daemon_set, cons
   if (progress.desired == 0) {
     return Condition(kProgressingCondition, true, kRolloutComplete, "No node should run a pod of it");
   }
-  const bool stays_complete = progress.outdated == 0 && progress.updated > 0 && WasComplete(daemon_set);
+  const bool stays_complete = progress.outdated == 0 && WasComplete(daemon_set);
   if (progress.complete || stays_complete) {
     return Condition(kProgressingCondition, true, kRolloutComplete,
                      "Every node has been updated" + SetAsideText(progress));

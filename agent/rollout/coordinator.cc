@@ -130,7 +130,7 @@ std::string Coordinator::StatusText() const {
       case CoordinatorRole::kBystander:
         if (!election->permitted()) {
           one = "not permitted here";
-        } else if (!election->holder().empty()) {
+        } else if (!election->holder().empty() && election->holder() != settings_.node_name) {
           one = fmt::format("{} coordinates", election->holder());
         }
         break;

@@ -144,20 +144,19 @@ TEST_F(PodSyncOfflineTest, APodThatWasStartedWithoutTheServerComesBackWithoutIt)
 }
 
 TEST_F(PodSyncOfflineTest, AnObjectThatIsMadeLaterLeavesTheOverheadToTheServer) {
-  auto& classes = engine->services.settings.runtime_classes;
-  classes["sandboxed"] = {.handler = "runc", .overhead = {}};
-  classes["sandboxed"].overhead["memory"] = model::Quantity::Parse("10Mi").value();
   auto set = MakeDaemonSet("a").object;
   set.mutable_spec()->mutable_template_()->mutable_spec()->set_runtimeclassname("sandboxed");
-  engine->node.mutable_spec()->add_taints()->set_key("busy");
-  engine->node.mutable_spec()->mutable_taints(0)->set_effect("NoSchedule");
-  Put(set);
+  cache.Put(set, loop.timeline().Read().wall);
   LoseServer();
-  engine->node.mutable_spec()->clear_taints();
-  life->sync.Notify();
+  (*engine->node.mutable_status()->mutable_allocatable())["memory"].set_string("1Gi");
+  RestartAgent();
+  auto& classes = engine->services.settings.runtime_classes;
+  classes["sandboxed"] = {.handler = "", .overhead = {}};
+  classes["sandboxed"].overhead["memory"] = model::Quantity::Parse("10Mi").value();
   loop.Advance(minutes(1));
   ASSERT_THAT(RunningContainers(), SizeIs(1));
   EXPECT_TRUE(engine->workers.all().begin()->second->pod().spec().overhead().contains("memory"));
+  api.sets.Put(set);
   api.down = false;
   loop.Advance(minutes(6));
   EXPECT_EQ(OnlyPod().spec().runtimeclassname(), "sandboxed");

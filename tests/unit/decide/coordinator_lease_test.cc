@@ -405,5 +405,10 @@ TEST_F(RetryTest, WithoutTheRightsItBecomesQuiet) {
   EXPECT_THAT(Waits(ErrorKind::kDenied, 1), ElementsAre(15));
 }
 
+TEST_F(RetryTest, WhoHadTheRightsDoubtsThatTheyWereTakenAway) {
+  memory.role = CoordinatorRole::kStandby;
+  EXPECT_THAT(Waits(ErrorKind::kDenied, 4), ElementsAre(2, 4, 7, 120)) << "a server that starts refuses for a moment";
+}
+
 }  // namespace
 }  // namespace daemonsetd::decide

@@ -378,7 +378,7 @@ TEST_F(ClusterViewTest, LeasesThatAreRefusedLaterCountNoMore) {
   Pass(minutes(2));
   ASSERT_TRUE(IsDead("a"));
   api_.Refuse("LIST leases", Forbidden());
-  Pass(seconds(11));
+  Pass(seconds(21));
   EXPECT_FALSE(IsDead("a"));
 }
 
@@ -397,7 +397,7 @@ TEST_F(ClusterViewTest, AServerThatFailsForAWhileMakesNobodyDeadAndNobodyAlive) 
   EXPECT_FALSE(IsDead("a"));
   api_.Heal();
   Renew({"a"});
-  Pass(seconds(11));
+  Pass(seconds(21));
   EXPECT_FALSE(IsDead("a"));
   EXPECT_EQ(view_.problem(), "");
 }

@@ -516,13 +516,21 @@ TEST_F(ElectionTest, RightsThatComeLaterAreFound) {
 TEST_F(ElectionTest, AHolderWhoseRightsAreTakenAwayStopsInTime) {
   AddFour();
   loop.Advance(seconds(5));
-  server.Inject("PUT", Mishap::kFails, Forbidden(), 1);
+  server.Inject("PUT", Mishap::kFails, Forbidden(), 4);  // more than a server that starts gives
   loop.Advance(seconds(5));
   EXPECT_TRUE(At("node-a").holds());
   loop.Advance(seconds(2));
   EXPECT_FALSE(At("node-a").holds());
   TimeToAHolder();
   EXPECT_NE(Holder(), "node-a");
+}
+
+TEST_F(ElectionTest, ARefusalInPassingEndsNoHold) {
+  AddFour();
+  loop.Advance(seconds(5));
+  server.Inject("PUT", Mishap::kFails, Forbidden(), 3);
+  loop.Advance(minutes(1));
+  EXPECT_TRUE(At("node-a").holds());
 }
 
 TEST_F(ElectionTest, ANamespaceThatIsMissingIsTold) {
