@@ -462,3 +462,27 @@ def urgent_part(daemon_set):
     """Of a status: what is written at once when it changes."""
     reasons = [c["reason"] for c in daemon_set["status"]["conditions"] if c["type"] == "Progressing"]
     return daemon_set["status"]["observedGeneration"], reasons
+
+
+def test_a_surge_serves_each_node_at_every_moment(space, nodes):  # RO-08
+    options = {"strategy": {"maxSurge": 1, "maxUnavailable": 0}, "hostNetwork": False}
+    roll_out(space, nodes, **options)
+    with Watched(space, "web") as seen:
+        for version in ("2", "3", "4"):
+            space.apply(updatable(version=version, **options))
+            space.wait_for(complete(space, 3), "complete")
+    assert seen.fewest_ready() == 3, seen.moments
+
+
+def test_what_breaks_later_is_no_update_that_is_stuck(lone_space, start_nodes):
+    nodes = start_nodes("node-x")
+    manifest = updatable()
+    manifest["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = {
+        "exec": {"command": ["test", "!", "-e", "/broken"]}, "periodSeconds": 1, "failureThreshold": 1}
+    lone_space.apply(manifest)
+    lone_space.wait_for(complete(lone_space, 1), "complete")
+    pathlib.Path(f"/proc/{nodes[0].process(lone_space.pods('web')[0])}/root/broken").touch()
+    lone_space.wait_for(reports(lone_space, numberAvailable=0), "not ready any more")
+    assert condition(lone_space, "Progressing")["reason"] == "RolloutComplete"
+    described = nodes[0].ctl("describe", "ds", "web", "-n", lone_space.namespace)
+    assert "RolloutComplete" in described and "WithinBudget" in described

@@ -260,6 +260,14 @@ TEST_F(TenureStatusTest, ARolloutThatDoesNotGetOnIsToldOnceAfterTheDeadline) {  
   EXPECT_THAT(Going(), ElementsAre("b"));
 }
 
+TEST_F(TenureStatusTest, WhatBreaksAfterACompleteRolloutIsNoRolloutThatIsStuck) {
+  StartSettled();
+  SetPodReady("a", false);
+  Pass(minutes(30));
+  EXPECT_EQ(ReasonOf(Log(), "Progressing"), "RolloutComplete");
+  EXPECT_EQ(Told("ProgressDeadlineExceeded"), 0);
+}
+
 TEST_F(TenureStatusTest, ASurgeThatHostPortsForbidIsToldAndTouchesNoPod) {  // RO-07
   appsv1::DaemonSet set = MakeSet("log", "log:1", "{maxUnavailable: 0, maxSurge: 1}");
   auto& port = *set.mutable_spec()->mutable_template_()->mutable_spec()->mutable_containers(0)->add_ports();
