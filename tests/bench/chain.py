@@ -158,7 +158,8 @@ class Ours(Chain):
 
     def make_node(self, runtime, build):
         grant_access(self.cluster, RIGHTS)
-        return ClusterNode(self.cluster, "node-ours", runtime, build)
+        # One agent of a cluster coordinates, and asks more of the server; here is measured what every node costs.
+        return ClusterNode(self.cluster, "node-ours", runtime, build, rolloutCoordinator=False)
 
     def use(self, kubeconfig):
         self.node.agent.config["kubeconfig"] = str(kubeconfig)
