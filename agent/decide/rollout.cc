@@ -18,6 +18,7 @@ struct Sight {
   bool terminating = false;
   bool has_old = false;
   bool has_updated = false;
+  bool ready = false;              // a running pod is
   bool available = false;          // a running pod is
   bool updated_available = false;  // a running pod of the new template is
   // The running old pod that is alone on its node. Beside any other pod the node still has something to do by itself,
@@ -39,7 +40,9 @@ Sight LookAt(const RolloutNode& node) {
     sight.has_updated |= pod.updated;
     if (!IsRunning(pod)) continue;
     ++sight.running;
-    if (!pod.available || node.dead) continue;
+    if (node.dead) continue;
+    sight.ready |= pod.ready;
+    if (!pod.available) continue;
     sight.available = true;
     sight.updated_available |= pod.updated;
   }
@@ -99,6 +102,7 @@ class Planner {
       }
       if (sight.updated_available && sight.pods == 1) ++progress.updated;
       if (sight.has_old) ++progress.outdated;
+      if (!sight.ready) ++unserved_;
       if (!sight.available) {
         ++progress.unavailable;
         (node.dead ? progress.dead_updated : progress.broken).push_back(node.name);
@@ -111,43 +115,43 @@ class Planner {
 
   // Names are in order, so the steps are.
   void TakeSteps() {
-    RolloutProgress& progress = plan_.progress;
-    std::vector<const Sight*> healthy;
+    std::vector<const Sight*> young, healthy;
     for (const Sight& sight : sights_) {
       if (sight.replaceable == nullptr) continue;
-      if (surges_ ? !sight.replaceable->ready : !sight.available) {
-        Add(RolloutStep::Kind::kDelete, sight, "its template changed and it is not available");
+      if (!sight.replaceable->ready) {
+        Add(RolloutStep::Kind::kDelete, sight, "its template changed and it is not ready");
       } else if (!surges_ || !sight.node->surge_asked) {
-        healthy.push_back(&sight);
+        (sight.available ? healthy : young).push_back(&sight);
       }
     }
     if (surges_) {
-      std::erase_if(healthy, [&](const Sight* sight) {
-        if (sight->available) return false;
+      for (const Sight* sight : young) {
         Add(RolloutStep::Kind::kSurge, *sight, "its template changed and it is not available yet");
         ++surging_;
-        return true;
-      });
+      }
+      Take(std::move(healthy), surging_, plan_.progress.max_surge);
+    } else {
+      // They count already, but they serve: a longer minReadySeconds makes every pod young at once.
+      Take(std::move(young), unserved_, plan_.progress.max_unavailable);
+      Take(std::move(healthy), plan_.progress.unavailable, plan_.progress.max_unavailable);
     }
-    std::sort(healthy.begin(), healthy.end(), [](const Sight* a, const Sight* b) {
+  }
+
+  // As many of them as the budget leaves, of which `taken` are used up.
+  void Take(std::vector<const Sight*> nodes, std::int32_t taken, std::int32_t limit) {
+    std::sort(nodes.begin(), nodes.end(), [](const Sight* a, const Sight* b) {
       return a->node->has_images != b->node->has_images ? a->node->has_images : a->node->name < b->node->name;
     });
-    const std::int32_t limit = surges_ ? progress.max_surge : progress.max_unavailable;
-    std::int32_t taken = surges_ ? surging_ : progress.unavailable;
-    for (const Sight* sight : healthy) {
+    for (const Sight* sight : nodes) {
       if (taken >= limit) break;
       if (input_.wait_for_images && !sight->node->has_images) {
-        progress.images_awaited = true;
+        plan_.progress.images_awaited = true;
         break;
       }
       ++taken;
-      if (surges_) {
-        Add(RolloutStep::Kind::kSurge, *sight,
-            fmt::format("its template changed (node {} of {} that may surge)", taken, limit));
-      } else {
-        Add(RolloutStep::Kind::kDelete, *sight,
-            fmt::format("its template changed (node {} of {} that may be unavailable)", taken, limit));
-      }
+      Add(surges_ ? RolloutStep::Kind::kSurge : RolloutStep::Kind::kDelete, *sight,
+          fmt::format("its template changed (node {} of {} that may {})", taken, limit,
+                      surges_ ? "surge" : "be unavailable"));
     }
   }
 
@@ -159,6 +163,7 @@ class Planner {
   RolloutPlan plan_;
   bool surges_ = false;
   std::int32_t surging_ = 0;
+  std::int32_t unserved_ = 0;  // nodes that count, without a ready pod
   std::vector<Sight> sights_;  // by name
 };
 

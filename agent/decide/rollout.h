@@ -3,9 +3,10 @@
 // after a new coordinator took over, it is asked anew.
 //
 // Strict budget: every desired node without an available pod counts, broken old pods included, so that however many bad
-// updates follow each other, never more than maxUnavailable healthy pods are lost to them (RO-01). Broken old pods are
-// replaced first; that costs nothing (RO-16). Dead nodes that did not take the new version are set aside (RO-02); one
-// that died with it counts, since the new version may be what killed it.
+// updates follow each other, never more than maxUnavailable healthy pods are lost to them (RO-01). Old pods that are
+// not ready are replaced first; that costs nothing (RO-16). One that is ready and not available yet counts, and still
+// waits for its turn: a longer minReadySeconds makes every pod such a one. Dead nodes that did not take the new version
+// are set aside (RO-02); one that died with it counts, since the new version may be what killed it.
 //
 // The input may lag behind the server, as watches do. What keeps the budget then is the caller's:
 // - before steps it reads the DaemonSet anew, and it has the same generation;

@@ -106,7 +106,7 @@ RolloutPlan DeadNodesAlwaysCount(const RolloutInput& input) {
 
 RolloutPlan BrokenPodsWaitForTheBudget(const RolloutInput& input) {
   RolloutPlan plan = PlanRollout(input);
-  std::erase_if(plan.steps, [](const RolloutStep& step) { return step.reason.ends_with("not available"); });
+  std::erase_if(plan.steps, [](const RolloutStep& step) { return step.reason.ends_with("not ready"); });
   return plan;
 }
 

@@ -237,11 +237,24 @@ TEST(PlanRollout, MakesTheSameStepsInWhateverOrderNodesCome) {
   }
 }
 
+// A longer minReadySeconds makes every pod young at once; they serve all the same.
+TEST(PlanRollout, ReadyPodsThatAreNotAvailableYetGoWithinTheBudgetToo) {
+  const auto young = [](const char* name) { return NodeWith(name, {OldReady()}); };
+  EXPECT_THAT(Steps("{maxUnavailable: 1}", {young("a"), young("b"), young("c")}), ElementsAre("delete a-old"));
+  EXPECT_THAT(Steps("{maxUnavailable: 2}", {young("a"), young("b"), young("c")}),
+              ElementsAre("delete a-old", "delete b-old"));
+  EXPECT_THAT(Steps("{maxUnavailable: 1}", {young("a"), young("b"), NodeWith("c", {OldBroken()})}),
+              ElementsAre("delete c-old"));
+  EXPECT_THAT(Steps("{maxUnavailable: 1}", {young("a"), NodeWith("b", {NewBroken()})}), IsEmpty());
+  EXPECT_THAT(Steps("{maxUnavailable: 1}", {young("a"), NodeWith("b", {OldAvailable()})}), ElementsAre("delete a-old"))
+      << "it counts, so the healthy one stays";
+}
+
 TEST(PlanRollout, SaysInEachStepHowFarTheBudgetIsUsed) {
   const RolloutPlan plan =
       PlanFor(SetWith("{maxUnavailable: 3}"), {NodeWith("a", {OldAvailable()}), NodeWith("b", {OldBroken()})});
   ASSERT_EQ(plan.steps.size(), 2u);
-  EXPECT_EQ(plan.steps[0].reason, "its template changed and it is not available");
+  EXPECT_EQ(plan.steps[0].reason, "its template changed and it is not ready");
   EXPECT_EQ(plan.steps[1].reason, "its template changed (node 2 of 3 that may be unavailable)");
 }
 
