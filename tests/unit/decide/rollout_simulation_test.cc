@@ -83,7 +83,7 @@ RolloutPlan BrokenOldPodsDoNotCount(const RolloutInput& input) {
   });
   RolloutPlan plan = PlanRollout(others);
   for (RolloutStep& step : PlanRollout(input).steps) {
-    if (step.reason.ends_with("available")) plan.steps.push_back(std::move(step));
+    if (step.reason.ends_with("not ready")) plan.steps.push_back(std::move(step));
   }
   return plan;
 }
@@ -142,7 +142,7 @@ std::vector<Defect> Defects() {
       {"RO-03: availability by time alone is believed",
        {.reads_what_time_made_available = false},
        "down for the rollout",
-       900},
+       5200},
   };
 }
 
