@@ -42,7 +42,7 @@ def test_a_nodes_identity_is_known_and_may_nothing_by_itself(make_cluster):
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
     who = json.loads(cluster.kubectl("auth", "whoami", "-o", "json", kubeconfig=kubeconfig))["status"]["userInfo"]
     assert who["username"] == "daemonsetd:node:node-1"
-    assert sorted(who["groups"]) == ["daemonsetd:nodes", "system:authenticated"]
+    assert sorted(who["groups"]) == ["daemonsetd:coordinators", "daemonsetd:nodes", "system:authenticated"]
     with pytest.raises(ApiError, match='User "daemonsetd:node:node-1" cannot list resource "pods"') as refusal:
         cluster.client(kubeconfig).get("/api/v1/pods")
     assert refusal.value.status == 403

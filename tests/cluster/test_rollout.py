@@ -37,6 +37,9 @@ def test_kubectl_rolls_out_shows_undoes_and_restarts(space, nodes):
     assert [number for number, _ in history(space)] == ["1", "2"]
     assert history(space)[1][1] == "the second"
     assert hashes(second) == {revisions(space)[-1]["metadata"]["labels"][REVISION_LABEL]}
+    for node in nodes:  # ST-10: which revision is the current one, and whether the node's pod has it
+        described = node.ctl("describe", "ds", "web", "-n", space.namespace)
+        assert revisions(space)[-1]["metadata"]["labels"][REVISION_LABEL] in described
     assert "VERSION:\t2" in space.kubectl("rollout", "history", "ds/web", "--revision=2").replace(" ", "")
 
     space.kubectl("rollout", "undo", "ds/web")

@@ -121,6 +121,7 @@ def test_pods_start_again_without_the_server(make_class, lone_cluster, lone_spac
     make_class(lone_cluster, name)
     lone_space.apply(workload("agent", runtimeClassName=name))
     before = lone_space.running("agent", [node])[node.name]
+    node.restart()  # what the pod needs is in the checkpoint then
     node.reboot(while_down=lone_cluster.kill_apiserver)
     node.start(wait=False)
     ready_locally(node, "agent")
