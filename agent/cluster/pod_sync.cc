@@ -49,7 +49,7 @@ PodIdentity IdentityOf(const corev1::Pod& object) {
                        .object_uid = object.metadata().uid()};
   if (const std::string owner = decide::DaemonSetOf(object); !owner.empty()) {
     identity.owner_kind = "DaemonSet";
-    identity.owner_name = decide::ControllerOf(object)->name();
+    identity.owner_name = decide::ControllerOf(object.metadata())->name();
     identity.owner_uid = owner;
   }
   const std::string sequence = decide::ValueOf(object.metadata().annotations(), decide::kSequenceAnnotation);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "agent/decide/api_time.h"
+#include "agent/decide/conditions.h"
 
 namespace daemonsetd::decide {
 namespace {
@@ -26,13 +27,6 @@ constexpr PressureKind kPressures[] = {
     {"PIDPressure", "KubeletHasInsufficientPID", "kubelet has insufficient PID available", "KubeletHasSufficientPID",
      "kubelet has sufficient PID available", &PressureMemory::pids},
 };
-
-const corev1::NodeCondition* Find(const corev1::NodeStatus& status, std::string_view type) {
-  for (const corev1::NodeCondition& condition : status.conditions()) {
-    if (condition.type() == type) return &condition;
-  }
-  return nullptr;
-}
 
 bool BelowPercent(const std::optional<Amount>& amount, int percent) {
   if (!amount || amount->capacity == 0 || percent <= 0) return false;
@@ -68,7 +62,7 @@ corev1::NodeCondition MakeCondition(std::string_view type, bool status, std::str
 PressureMemory PressureMemoryOf(const corev1::NodeStatus& last_written, MonoTime now) {
   PressureMemory memory;
   for (const PressureKind& kind : kPressures) {
-    const corev1::NodeCondition* condition = Find(last_written, kind.type);
+    const corev1::NodeCondition* condition = FindCondition(last_written, kind.type);
     if (condition != nullptr && condition->status() == "True") memory.*kind.last_seen = now;
   }
   return memory;
@@ -115,7 +109,7 @@ std::vector<corev1::NodeCondition> NodeConditions(const std::optional<std::vecto
     conditions.push_back(MakeCondition(kind.type, holds, holds ? kind.reason_true : kind.reason_false,
                                        holds ? kind.message_true : kind.message_false));
   }
-  const corev1::NodeCondition* last_ready = Find(last_written, "Ready");
+  const corev1::NodeCondition* last_ready = FindCondition(last_written, "Ready");
   // Unknown is what a controller writes for a node that fell silent; it says nothing about the node.
   const bool proven_once = last_ready != nullptr && last_ready->status() != "Unknown";
   if (!readiness_problems && proven_once) {
@@ -130,7 +124,7 @@ std::vector<corev1::NodeCondition> NodeConditions(const std::optional<std::vecto
   }
 
   for (corev1::NodeCondition& condition : conditions) {
-    const corev1::NodeCondition* last = Find(last_written, condition.type());
+    const corev1::NodeCondition* last = FindCondition(last_written, condition.type());
     const bool same = last != nullptr && last->status() == condition.status() && last->has_lasttransitiontime();
     *condition.mutable_lasttransitiontime() = same ? last->lasttransitiontime() : ToApiTime(now.wall);
     *condition.mutable_lastheartbeattime() = ToApiTime(now.wall);

@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "agent/decide/canonical.h"
+#include "agent/decide/conditions.h"
 #include "agent/decide/labels.h"
-#include "agent/decide/merge_conditions.h"
 #include "agent/decide/node_claim.h"
 
 namespace daemonsetd::decide {

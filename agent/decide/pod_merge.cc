@@ -190,7 +190,7 @@ class PodMerger {
     }
     if (local == nullptr) return;
     if (IsTerminal(object)) Stop(*local, "its phase is " + object.status().phase());
-    if (ControllerOf(object) == nullptr && !local->owner_uid.empty()) {
+    if (ControllerOf(object.metadata()) == nullptr && !local->owner_uid.empty()) {
       releases_.push_back(merge::ReleasePod{local->uid});
     }
   }
@@ -265,7 +265,7 @@ class PodMerger {
     std::vector<const corev1::Pod*> members;
     for (const corev1::Pod* object : objects_) {
       if (object->metadata().namespace_() != set.metadata().namespace_()) continue;
-      const metav1::OwnerReference* owner = ControllerOf(*object);
+      const metav1::OwnerReference* owner = ControllerOf(object->metadata());
       const auto matches = model::Matches(set.spec().selector(), object->metadata().labels());
       const bool selected = matches && *matches;
       if (owner != nullptr && owner->uid() == set.metadata().uid()) {

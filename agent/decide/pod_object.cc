@@ -10,15 +10,15 @@ namespace daemonsetd::decide {
 
 std::string NameOf(const corev1::Pod& pod) { return pod.metadata().namespace_() + "/" + pod.metadata().name(); }
 
-const metav1::OwnerReference* ControllerOf(const corev1::Pod& pod) {
-  for (const metav1::OwnerReference& owner : pod.metadata().ownerreferences()) {
+const metav1::OwnerReference* ControllerOf(const metav1::ObjectMeta& metadata) {
+  for (const metav1::OwnerReference& owner : metadata.ownerreferences()) {
     if (owner.controller()) return &owner;
   }
   return nullptr;
 }
 
 std::string DaemonSetOf(const corev1::Pod& pod) {
-  const metav1::OwnerReference* owner = ControllerOf(pod);
+  const metav1::OwnerReference* owner = ControllerOf(pod.metadata());
   return owner != nullptr && owner->kind() == "DaemonSet" ? owner->uid() : std::string();
 }
 

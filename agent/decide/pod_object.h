@@ -12,7 +12,7 @@ namespace daemonsetd::decide {
 std::string NameOf(const corev1::Pod& pod);
 
 // The owner with `controller: true`; null when there is none.
-const metav1::OwnerReference* ControllerOf(const corev1::Pod& pod);
+const metav1::OwnerReference* ControllerOf(const metav1::ObjectMeta& metadata);
 // UID of the DaemonSet that controls it; empty: none does.
 std::string DaemonSetOf(const corev1::Pod& pod);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/decide/api_time.h"
+#include "agent/decide/conditions.h"
 
 namespace daemonsetd::decide {
 namespace {
@@ -10,18 +11,11 @@ namespace {
 // Longer than any minReadySeconds that somebody waits for; keeps hostile times from overflowing.
 constexpr Nanoseconds kLongAgo = std::chrono::hours(24 * 365);
 
-const corev1::PodCondition* ReadyCondition(const corev1::PodStatus& status) {
-  for (const corev1::PodCondition& condition : status.conditions()) {
-    if (condition.type() == "Ready") return &condition;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 void NoteReady(const corev1::PodStatus& status, Now now, std::optional<Nanoseconds> unseen_for,
                std::optional<ReadySight>& sight) {
-  const corev1::PodCondition* condition = ReadyCondition(status);
+  const corev1::PodCondition* condition = FindCondition(status, "Ready");
   const bool ready = condition != nullptr && condition->status() == "True";
   const std::int64_t transition = condition != nullptr ? condition->lasttransitiontime().seconds() : 0;
   if (!ready) {

@@ -12,6 +12,7 @@
 #include "agent/base/digest.h"
 #include "agent/decide/daemon_pod.h"
 #include "agent/decide/labels.h"
+#include "agent/decide/pod_object.h"
 #include "agent/model/selectors.h"
 
 namespace daemonsetd::decide {
@@ -28,9 +29,8 @@ Claim ClaimOf(const appsv1::DaemonSet& daemon_set, const appsv1::ControllerRevis
   const metav1::ObjectMeta& metadata = revision.metadata();
   const Result<bool> matches = model::Matches(daemon_set.spec().selector(), metadata.labels());
   if (!matches) return Claim::kNone;
-  for (const metav1::OwnerReference& owner : metadata.ownerreferences()) {
-    if (!owner.controller()) continue;
-    if (owner.uid() != daemon_set.metadata().uid()) return Claim::kNone;
+  if (const metav1::OwnerReference* owner = ControllerOf(metadata)) {
+    if (owner->uid() != daemon_set.metadata().uid()) return Claim::kNone;
     return *matches ? Claim::kOwned : Claim::kRelease;
   }
   return *matches && !metadata.has_deletiontimestamp() ? Claim::kAdopt : Claim::kNone;

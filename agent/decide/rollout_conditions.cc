@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "agent/decide/api_time.h"
-#include "agent/decide/merge_conditions.h"
+#include "agent/decide/conditions.h"
 
 namespace daemonsetd::decide {
 namespace {
@@ -17,13 +17,6 @@ constexpr std::size_t kNamesShown = 3;
 constexpr char kRolloutComplete[] = "RolloutComplete";
 
 using Names = std::vector<std::string>;
-
-const appsv1::DaemonSetCondition* Find(const appsv1::DaemonSetStatus& status, std::string_view type) {
-  for (const appsv1::DaemonSetCondition& condition : status.conditions()) {
-    if (condition.type() == type) return &condition;
-  }
-  return nullptr;
-}
 
 Names Union(const Names& a, const Names& b) {
   Names all;
@@ -55,7 +48,7 @@ appsv1::DaemonSetCondition Condition(const char* type, bool status, std::string_
 }
 
 bool WasComplete(const appsv1::DaemonSet& daemon_set) {
-  const appsv1::DaemonSetCondition* last = Find(daemon_set.status(), kProgressingCondition);
+  const appsv1::DaemonSetCondition* last = FindCondition(daemon_set.status(), kProgressingCondition);
   return last != nullptr && last->reason() == kRolloutComplete &&
          daemon_set.status().observedgeneration() == daemon_set.metadata().generation();
 }
@@ -145,7 +138,7 @@ google::protobuf::RepeatedPtrField<appsv1::DaemonSetCondition> RolloutConditions
   *ours.add_conditions() = Progressing(daemon_set, progress, deadline_passed);
   *ours.add_conditions() = Available(progress);
   for (appsv1::DaemonSetCondition& condition : *ours.mutable_conditions()) {
-    const appsv1::DaemonSetCondition* last = Find(daemon_set.status(), condition.type());
+    const appsv1::DaemonSetCondition* last = FindCondition(daemon_set.status(), condition.type());
     const bool same = last != nullptr && last->status() == condition.status() && last->has_lasttransitiontime();
     *condition.mutable_lasttransitiontime() = same ? last->lasttransitiontime() : ToApiTime(now);
   }

@@ -1,7 +1,7 @@
 #include "agent/decide/status_diff.h"
 
 #include "agent/decide/canonical.h"
-#include "agent/decide/merge_conditions.h"
+#include "agent/decide/conditions.h"
 #include "agent/decide/pod_object.h"
 #include "agent/model/message_bytes.h"
 

@@ -186,4 +186,9 @@ Result<ImageName> ParseImageName(std::string_view name) {
   return parsed;
 }
 
+std::string CanonicalImageName(const std::string& name) {
+  const auto parsed = ParseImageName(name);
+  return parsed ? parsed->Canonical() : name;
+}
+
 }  // namespace daemonsetd::pods

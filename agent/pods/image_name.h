@@ -20,5 +20,7 @@ struct ImageName {
 
 // kInvalid, naming the part that is wrong.
 Result<ImageName> ParseImageName(std::string_view name);
+// Canonical(), or the text as it is where that is no name of an image.
+std::string CanonicalImageName(const std::string& name);
 
 }  // namespace daemonsetd::pods

@@ -6,6 +6,7 @@
 #include "agent/async/task_scope.h"
 #include "agent/base/log.h"
 #include "agent/decide/api_time.h"
+#include "agent/decide/conditions.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/pod_merge.h"
 #include "agent/decide/pod_object.h"
@@ -22,19 +23,12 @@ constexpr Nanoseconds kLeasePeriod = std::chrono::seconds(20);
 constexpr Nanoseconds kLeasePeriodPerNode = std::chrono::milliseconds(20);
 constexpr int kLeasesAPage = 500;
 
-const corev1::NodeCondition* ReadyOf(const corev1::Node& node) {
-  for (const corev1::NodeCondition& condition : node.status().conditions()) {
-    if (condition.type() == "Ready") return &condition;
-  }
-  return nullptr;
-}
-
 // Placement reads name, labels and taints; the rest is who is alive and has which images.
 void TrimNode(google::protobuf::Message& message) {
   auto& node = static_cast<corev1::Node&>(message);
   node.mutable_metadata()->clear_annotations();
   corev1::NodeStatus trimmed;
-  if (const auto* ready = ReadyOf(node)) {
+  if (const auto* ready = decide::FindCondition(node.status(), "Ready")) {
     corev1::NodeCondition& kept = *trimmed.add_conditions();
     kept = *ready;
     kept.clear_lastheartbeattime();
@@ -64,9 +58,7 @@ void TrimPod(google::protobuf::Message& message) {
   *pod.mutable_spec() = std::move(spec);
   corev1::PodStatus status;
   status.set_phase(pod.status().phase());
-  for (const corev1::PodCondition& condition : pod.status().conditions()) {
-    if (condition.type() == "Ready") *status.add_conditions() = condition;
-  }
+  if (const auto* ready = decide::FindCondition(pod.status(), "Ready")) *status.add_conditions() = *ready;
   *pod.mutable_status() = std::move(status);
 }
 
@@ -74,8 +66,7 @@ std::set<std::string> ImagesOf(const corev1::Node& node) {
   std::set<std::string> images;
   for (const corev1::ContainerImage& image : node.status().images()) {
     for (const std::string& name : image.names()) {
-      const auto parsed = pods::ParseImageName(name);
-      images.insert(parsed ? parsed->Canonical() : name);
+      images.insert(pods::CanonicalImageName(name));
     }
   }
   return images;
@@ -262,7 +253,7 @@ void ClusterView::JudgeNodes() {
 }
 
 std::optional<WallTime> ClusterView::DeadSince(const std::string& name, const corev1::Node& node) const {
-  const auto* ready = ReadyOf(node);
+  const auto* ready = decide::FindCondition(node.status(), "Ready");
   if (ready == nullptr) return decide::FromApiTime(node.metadata().creationtimestamp());
   if (ready->status() != "True") return decide::FromApiTime(ready->lasttransitiontime());
   const auto lease = leases_.find(name);

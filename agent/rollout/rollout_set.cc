@@ -21,8 +21,7 @@ std::set<std::string> ImagesOf(const corev1::PodSpec& spec) {
   std::set<std::string> images;
   const auto add = [&](const auto& containers) {
     for (const corev1::Container& container : containers) {
-      const auto name = pods::ParseImageName(container.image());
-      images.insert(name ? name->Canonical() : container.image());
+      images.insert(pods::CanonicalImageName(container.image()));
     }
   };
   add(spec.initcontainers());

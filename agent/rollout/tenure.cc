@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/decide/conditions.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/pod_merge.h"
 
@@ -31,10 +32,8 @@ std::string TextOf(const google::protobuf::RepeatedPtrField<appsv1::DaemonSetCon
 }
 
 std::string ReasonOf(const appsv1::DaemonSetStatus& status, std::string_view type) {
-  for (const appsv1::DaemonSetCondition& condition : status.conditions()) {
-    if (condition.type() == type) return condition.reason();
-  }
-  return {};
+  const auto* condition = decide::FindCondition(status, type);
+  return condition != nullptr ? condition->reason() : std::string();
 }
 
 // What somebody may be waiting for is written at once.
@@ -378,11 +377,10 @@ Task<Status> Tenure::PutStatus(SetPtr set, appsv1::DaemonSetStatus status) {
 
 // Once, by whoever wrote it into the status: what a person has to act upon.
 void Tenure::TellTrouble(const appsv1::DaemonSet& daemon_set, const appsv1::DaemonSetStatus& before) {
-  for (const appsv1::DaemonSetCondition& condition : daemon_set.status().conditions()) {
-    if (condition.type() != decide::kProgressingCondition || condition.status() == "True") continue;
-    if (ReasonOf(before, condition.type()) == condition.reason()) continue;
-    ports_.tell(daemon_set, EventType::kWarning, condition.reason(), condition.message());
-  }
+  const auto* condition = decide::FindCondition(daemon_set.status(), decide::kProgressingCondition);
+  if (condition == nullptr || condition->status() == "True") return;
+  if (ReasonOf(before, decide::kProgressingCondition) == condition->reason()) return;
+  ports_.tell(daemon_set, EventType::kWarning, condition->reason(), condition->message());
 }
 
 }  // namespace daemonsetd::rollout
