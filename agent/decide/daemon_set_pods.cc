@@ -50,7 +50,8 @@ DaemonPod DaemonPodOf(const corev1::Pod& pod, const CurrentTemplate& current, st
 
 bool IsOlder(const DaemonPod& a, const DaemonPod& b) {
   if (a.bound != b.bound) return a.bound;
-  return a.created_at != b.created_at ? a.created_at < b.created_at : a.name < b.name;
+  if (a.created_at != b.created_at) return a.created_at < b.created_at;
+  return a.ready != b.ready ? a.ready : a.name < b.name;  // of two made in one second the one that serves stays
 }
 
 bool TakesPlace(const DaemonPod& pod) { return !(pod.terminating && (pod.failed || pod.succeeded)); }
@@ -123,7 +124,7 @@ DaemonSetVerdict ManageDaemonPods(const Placement& placement, std::vector<Daemon
     if (oldest == nullptr) {
       oldest = pod;
     } else {
-      remove(*pod, "another pod of the same DaemonSet and template is older");
+      remove(*pod, "another pod of the same DaemonSet is ready or older");
     }
   }
   if (oldest_new == nullptr || oldest_old == nullptr) return verdict;

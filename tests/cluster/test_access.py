@@ -58,6 +58,14 @@ def revision_object(name, owner):
             "data": {"spec": {"template": {"$patch": "replace"}}}}
 
 
+def stateful_set(name):
+    """Without replicas: it owns things, and makes none."""
+    labels = {"app": name}
+    return {"metadata": {"name": name}, "spec": {
+        "replicas": 0, "serviceName": name, "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "none"}]}}}}
+
+
 def event_object(namespace, host, **about):
     return {"metadata": {"generateName": "access-"}, "reason": "Started", "message": "m", "type": "Normal",
             "involvedObject": {"kind": "Pod", "namespace": namespace, "name": "a", **about},
@@ -336,7 +344,10 @@ def test_a_coordinator_writes_status_and_history_of_daemon_sets(world, coordinat
     revisions = f"/apis/apps/v1/namespaces/{world.namespace}/controllerrevisions"
     made = coordinator.send("POST", revisions, revision_object("one", world.by_set))
     coordinator.send("PUT", f"{revisions}/one", {**made, "revision": 2})
-    foreign = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "123", "controller": True}
+    # A real one: the garbage collector takes away what an unknown owner owns.
+    db = world.admin.create(f"/apis/apps/v1/namespaces/{world.namespace}/statefulsets", stateful_set("db"))
+    foreign = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": db["metadata"]["uid"],
+               "controller": True}
     only = "coordinators write only the ControllerRevisions of DaemonSets"
     for owner in (None, foreign):
         coordinator.refused("POST", revisions, revision_object("two", owner), says=only)

@@ -162,7 +162,7 @@ TEST_F(PodUpdateTest, ASurgeEndsWhenTheServerCanBeAsked) {
 TEST_F(PodUpdateTest, ANewTemplateWhileBothRunLeavesTheOldestOfTheOldOnes) {
   RunBoth();
   input.sets[0].template_hash = "newer";
-  EXPECT_THAT(Actions(), ElementsAre("delete object next: another pod of the same DaemonSet and template is older"));
+  EXPECT_THAT(Actions(), ElementsAre("delete object next: another pod of the same DaemonSet is ready or older"));
   EXPECT_THAT(plan.outdated, ElementsAre("old"));
   local.pop_back();
   objects.pop_back();
