@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <csignal>
-#include <fstream>
-#include <sstream>
 #include <stdexcept>
 
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "agent/agent_settings.h"
 #include "agent/async/system_random.h"
 #include "agent/base/log.h"
 #include "agent/base/version.h"
@@ -35,81 +34,6 @@ constexpr Nanoseconds kBetweenGivingBack = std::chrono::seconds(20);
 constexpr Nanoseconds kUsageTimeout = std::chrono::seconds(4);
 // Also where the time to stop was used up by others: it is short, and what it saves is not to be had again.
 constexpr Nanoseconds kLeastFlush = std::chrono::seconds(1);
-
-std::string CheckpointDirectory(const config::Message& config) { return config.statedirectory() + "/checkpoint"; }
-
-pods::Directories DirectoriesOf(const config::Message& config) {
-  return {.pod_root = config.podroot(),
-          .log_root = config.logdirectory(),
-          .container_log_dir = config.containerlogdirectory()};
-}
-
-// Of an endpoint that validation let pass: "unix:///path".
-std::string SocketPath(const std::string& endpoint) { return endpoint.substr(std::string_view("unix://").size()); }
-
-pods::RuntimeViewSettings ViewSettingsOf(const config::Config& config) {
-  pods::RuntimeViewSettings settings;
-  settings.active_poll = config.durations.runtime_poll_interval;
-  settings.idle_poll = config.durations.runtime_idle_poll_interval;
-  return settings;
-}
-
-pods::PullSettings PullSettingsOf(const config::Config& config) {
-  pods::PullSettings settings;
-  settings.parallel = config.message.maxparallelimagepulls();
-  settings.pull_timeout = config.durations.image_pull_timeout;
-  settings.request_timeout = config.durations.runtime_request_timeout;
-  return settings;
-}
-
-// Empty when it cannot be read: pods then get what the runtime gives by itself.
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-pods::PodSettings PodSettingsOf(const config::Config& config, const node::MachineFacts& machine) {
-  pods::PodSettings settings;
-  settings.runtime_request_timeout = config.durations.runtime_request_timeout;
-  settings.cluster_domain = config.message.clusterdomain();
-  settings.dns.host = decide::ParseResolvConf(ReadText(config.message.resolvconf()));
-  settings.dns.cluster_servers.assign(config.message.clusterdns().begin(), config.message.clusterdns().end());
-  settings.dns.cluster_domain = config.message.clusterdomain();
-  // The root itself is the runtime's own default.
-  if (config.message.cgrouproot() != "/") settings.cgroup_root = config.message.cgrouproot();
-  settings.seccomp_root = config.message.seccompprofileroot();
-  settings.seccomp_default = config.message.seccompdefault();
-  settings.oom_kills_container = machine.cgroup_v2 && !config.message.singleprocessoomkill();
-  settings.node_memory = static_cast<std::int64_t>(machine.memory_bytes);
-  for (const auto& from : config.message.runtimeclasses()) {
-    decide::RuntimeClass& to = settings.runtime_classes[from.name()];
-    to.handler = from.handler();
-    for (const auto& [name, amount] : from.overhead()) to.overhead.emplace(name, model::Quantity::From(amount));
-  }
-  settings.allowed_unsafe_sysctls.assign(config.message.allowedunsafesysctls().begin(),
-                                         config.message.allowedunsafesysctls().end());
-  settings.user_namespace_ids = {.first = static_cast<std::uint32_t>(config.message.usernamespacefirstid()),
-                                 .ranges = static_cast<std::uint32_t>(config.message.maxpods())};
-  return settings;
-}
-
-manifests::SourceOptions SourceOptionsOf(const config::Config& config) {
-  manifests::SourceOptions options;
-  options.directory = config.message.manifestdirectory();
-  options.node_name = config.message.nodename();
-  options.poll_interval = config.durations.file_check_frequency;
-  return options;
-}
-
-local::ServerOptions ServerOptionsOf(const config::Config& config) {
-  local::ServerOptions options;
-  options.socket_path = config.message.socketpath();
-  options.group = config.message.socketgroup();
-  options.configz = config::EffectiveConfigJson(config.message);
-  return options;
-}
 
 std::vector<std::string> InternalAddresses(const corev1::Node& node) {
   std::vector<std::string> addresses;
@@ -280,7 +204,7 @@ Status Agent::Open() {
 // After the checkpoint was read: it begins with what that knows.
 void Agent::OpenApiServer() {
   api_server_ = std::make_unique<cluster::ApiServer>(
-      services_, workers_, store_, image_service_ ? *image_service_ : runtime_, ApiServerSettingsOf(),
+      services_, workers_, store_, image_service_ ? *image_service_ : runtime_, ApiServerSettingsOf(config_, machine_),
       [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
       [this] {
         if (coordinator_) coordinator_->Notify();
@@ -410,23 +334,6 @@ corev1::Node Agent::MakeNode(std::vector<corev1::NodeCondition> conditions) cons
 const corev1::Node& Agent::Node() const {
   const corev1::Node* known = api_server_ ? api_server_->node() : nullptr;
   return known ? *known : node_;
-}
-
-cluster::ApiServerSettings Agent::ApiServerSettingsOf() const {
-  const config::Message& message = config_.message;
-  cluster::ApiServerSettings settings;
-  settings.kubeconfig = message.kubeconfig();
-  settings.node.node_name = message.nodename();
-  settings.node.machine_id = machine_.machine_id;
-  settings.node.agent_version = "v" + std::string(BuildVersion().version);
-  settings.node.lease_duration = std::chrono::duration_cast<Seconds>(config_.durations.node_lease_duration);
-  settings.node.register_node = message.registernode();
-  settings.node.pod_root = message.podroot();
-  if (message.podsource() == "bound") settings.pod_source = decide::PodSource::kBound;
-  if (message.podsource() == "bound-all") settings.pod_source = decide::PodSource::kBoundAll;
-  settings.start_wait = config_.durations.api_server_start_wait;
-  settings.checkpoint_secrets = message.checkpointsecrets();
-  return settings;
 }
 
 void Agent::PodsChanged() {

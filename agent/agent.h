@@ -67,7 +67,6 @@ class Agent {
   corev1::Node MakeNode(std::vector<corev1::NodeCondition> conditions) const;
   // The node as it is now: as the API server has it where there is one.
   const corev1::Node& Node() const;
-  cluster::ApiServerSettings ApiServerSettingsOf() const;
   void OpenApiServer();
   std::unique_ptr<rollout::Coordinator> MakeCoordinator();
   Task<void> RemoveOldLogLinks();
