@@ -40,6 +40,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv, const std::strin
   std::string directory;
   bool check = false;
   bool print_defaults = false;
+  bool print_reference = false;
   app.add_option("--config", file, "Configuration file (default: " + std::string(kDefaultFile) + ")")
       ->type_name("FILE");
   app.add_option("--config-dir", directory,
@@ -47,6 +48,8 @@ CommandLine ParseCommandLine(int argc, const char* const* argv, const std::strin
       ->type_name("DIR");
   app.add_flag("--check-config", check, "Check the configuration, print the effective one, and exit");
   app.add_flag("--print-default-config", print_defaults, "Print every key with its documentation, and exit");
+  // For docs/generate alone: no group, so it is not in the help.
+  app.add_flag("--print-config-reference", print_reference)->group("");
   app.set_version_flag("--version", "daemonsetd " + version, "Print the version, and exit");
 
   std::array<std::string, kKeyFlags.size()> values;
@@ -65,6 +68,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv, const std::strin
     return Exit(std::string("daemonsetd: ") + error.what() + "; see daemonsetd --help\n", 2);
   }
   if (print_defaults) return Exit(DocumentedDefaults(), 0);
+  if (print_reference) return Exit(ReferenceTable(), 0);
 
   CommandLine line;
   if (check) line.action = CommandLine::Action::kCheckConfig;

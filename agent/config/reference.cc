@@ -357,9 +357,35 @@ std::string Wrapped(std::string_view text, std::string_view indent) {
   return out;
 }
 
+std::string_view DefaultOf(const Key& key) { return key.default_text.empty() ? key.default_words : key.default_text; }
+
+// What a person writes for it.
+std::string TypeOf(const Key& key) {
+  switch (key.form) {
+    case Form::kNodeName: return "DNS-1123 subdomain";
+    case Form::kLabels: return "map of label to value";
+    case Form::kTaints: return "list of taints";
+    case Form::kAddresses: return "list of IP addresses";
+    case Form::kResources: return "map of resource to quantity";
+    case Form::kReserved: return "map of cpu, memory and ephemeral-storage to quantity";
+    case Form::kCount: return "whole number";
+    case Form::kPath: return "absolute path";
+    case Form::kOptionalPath: return "absolute path or \"\"";
+    case Form::kSocketPath: return "absolute path of a socket";
+    case Form::kEndpoint: return "unix:///PATH";
+    case Form::kDuration: return "duration";
+    case Form::kChoice: return fmt::format("one of: {}", key.choices);
+    case Form::kGroup: return "name of a group or \"\"";
+    case Form::kDomain: return "DNS domain";
+    case Form::kSysctls: return "list of sysctls";
+    case Form::kRuntimeClasses: return "list of RuntimeClasses";
+    case Form::kFlag: return "true or false";
+  }
+  return {};
+}
+
 std::string WordsOf(const Key& key) {
-  std::string words =
-      fmt::format("{} Default: {}.", key.doc, key.default_text.empty() ? key.default_words : key.default_text);
+  std::string words = fmt::format("{} Default: {}.", key.doc, DefaultOf(key));
   if (key.form == Form::kCount || key.form == Form::kDuration)
     words += fmt::format(" From {} to {}.", key.least, key.most);
   words += key.change == Change::kReloadable ? " Reloadable." : " Restart.";
@@ -398,6 +424,15 @@ std::string DocumentedDefaults() {
     const std::string_view value = key.default_text.empty() ? key.sample : key.default_text;
     out += Wrapped(WordsOf(key), nested ? "#  " : "");
     out += fmt::format("#{}{}: {}\n", nested ? "  " : "", name, value);
+  }
+  return out;
+}
+
+std::string ReferenceTable() {
+  std::string out;
+  for (const Key& key : kKeys) {
+    out += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\n", key.path, TypeOf(key), DefaultOf(key), key.least, key.most,
+                       key.change == Change::kReloadable ? "reloadable" : "restart", key.doc);
   }
   return out;
 }

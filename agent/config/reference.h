@@ -54,4 +54,8 @@ const Key* FindKey(std::string_view path);
 // The default configuration file: every key commented out, with its documentation.
 std::string DocumentedDefaults();
 
+// The table for those who render it, one key a line with tabs between: path, type, default, least, most, "reloadable"
+// or "restart", documentation.
+std::string ReferenceTable();
+
 }  // namespace daemonsetd::config
