@@ -55,11 +55,12 @@ std::string OneOf(const std::map<std::string, Output>& outputs, const std::strin
 
 void AddOutput(CLI::App& verb, Given& given, const std::map<std::string, Output>& outputs, const char* words) {
   verb.add_option("-o,--output", given.output, words)
+      ->type_name("FORMAT")
       ->check([&outputs](const std::string& value) { return OneOf(outputs, value); }, "");
 }
 
 void AddNamespace(CLI::App& verb, std::string& into) {
-  verb.add_option("-n,--namespace", into, "Namespace of the object (default: default)");
+  verb.add_option("-n,--namespace", into, "Namespace of the object (default: default)")->type_name("NAME");
 }
 
 std::string CheckKind(const std::string& word) {
@@ -109,8 +110,11 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
   app.footer(kFooter);
   app.fallthrough();  // global options may come after the verb
   app.add_option("--socket", given.socket,
-                 fmt::format("The agent's socket (environment: DAEMONSETD_SOCKET; default {})", kDefaultSocket));
-  app.add_option("--timeout", given.timeout, "How long to wait for the agent (default 10s)")->check(CheckDuration, "");
+                 fmt::format("The agent's socket (environment: DAEMONSETD_SOCKET; default: {})", kDefaultSocket))
+      ->type_name("PATH");
+  app.add_option("--timeout", given.timeout, "How long to wait for the agent (default: 10s)")
+      ->type_name("DURATION")
+      ->check(CheckDuration, "");
 
   CLI::App* get = app.add_subcommand("get", "List resources: status, daemonsets (ds), pods (po), node (no)");
   get->footer("\nExamples:\n  daemonsetctl get ds -A -o wide\n  daemonsetctl get pods -n kube-system -l app=agent -w");
@@ -120,7 +124,8 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
   get->add_option("name", given.names, "Only these");
   AddNamespace(*get, given.get.object_namespace);
   get->add_flag("-A,--all-namespaces", given.get.all_namespaces, "All namespaces");
-  get->add_option("-l,--selector", given.get.selector, "Label selector: app=agent,tier!=db,zone in (a,b)");
+  get->add_option("-l,--selector", given.get.selector, "Label selector: app=agent,tier!=db,zone in (a,b)")
+      ->type_name("SELECTOR");
   AddOutput(*get, given, kGetOutputs, "wide, json, yaml or name");
   get->add_flag("-w,--watch", given.get.watch, "Go on and print what changes");
   bool no_headers = false;
@@ -146,12 +151,16 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
       "\nExamples:\n  daemonsetctl logs agent-x7k2p -c agent --since 5m\n  daemonsetctl logs agent-x7k2p --previous");
   logs->add_option("pod", given.logs.pod, "The pod's name")->required();
   AddNamespace(*logs, given.logs.object_namespace);
-  logs->add_option("-c,--container", given.logs.container, "The container's name; may be left away when there is one");
+  logs->add_option("-c,--container", given.logs.container, "The container's name; may be left away when there is one")
+      ->type_name("NAME");
   logs->add_flag("-f,--follow", given.logs.follow, "Go on until the container ends");
-  CLI::Option* tail =
-      logs->add_option("--tail", given.tail, "Only the last N lines; -1: all")->check(CLI::Range(-1LL, 1LL << 40));
+  CLI::Option* tail = logs->add_option("--tail", given.tail, "Only the last N lines; -1: all")
+                          ->type_name("N")
+                          ->check(CLI::Range(-1LL, 1LL << 40).description(""));
   logs->add_flag("-p,--previous", given.logs.previous, "Of the run before the present one");
-  logs->add_option("--since", given.logs.since, "Only what is younger, for example 5m")->check(CheckDuration, "");
+  logs->add_option("--since", given.logs.since, "Only what is younger, for example 5m")
+      ->type_name("DURATION")
+      ->check(CheckDuration, "");
   logs->add_flag("--timestamps", given.logs.timestamps, "Begin each line with its time");
 
   CLI::App* events = app.add_subcommand("events", "What happened to the pods and DaemonSets of this node");
@@ -160,7 +169,8 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
       "  daemonsetctl events --for pod/agent-x7k2p -n kube-system");
   AddNamespace(*events, given.events.object_namespace);
   events->add_flag("-A,--all-namespaces", given.events.all_namespaces, "All namespaces");
-  events->add_option("--for", given.about, "Only those about this object: pod/NAME or daemonset/NAME");
+  events->add_option("--for", given.about, "Only those about this object: pod/NAME or daemonset/NAME")
+      ->type_name("OBJECT");
   events->add_flag("-w,--watch", given.events.watch, "Go on and print what happens");
   AddOutput(*events, given, kEventOutputs, "json, yaml or name");
 
