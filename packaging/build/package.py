@@ -54,8 +54,10 @@ def run(command, environment, directory, log):
 
 
 def make_tarball(path, epoch):
-    """The committed tree as git archives it: its members carry the commit's time and no owner."""
-    archive = git('-c', 'tar.umask=0022', 'archive', '--format=tar', f'--prefix=daemonsetd-{version()}/', 'HEAD')
+    """The committed tree as git archives it, and the commit's name: members carry the commit's time and no owner."""
+    commit = git('rev-parse', '--short=12', 'HEAD').decode().strip()
+    archive = git('-c', 'tar.umask=0022', 'archive', '--format=tar', f'--prefix=daemonsetd-{version()}/',
+                  f'--add-virtual-file=daemonsetd-{version()}/.commit:{commit}', 'HEAD')
     with path.open('wb') as file, gzip.GzipFile('', 'wb', 9, file, mtime=epoch) as packed:
         packed.write(archive)
 
@@ -75,6 +77,7 @@ def build(out, work, environment):
         **environment,
         'SOURCE_DATE_EPOCH': str(epoch),
         'CCACHE_BASEDIR': str(source),
+        'GIT_CEILING_DIRECTORIES': str(work),  # the version comes from the tarball, not from a repository around it
         # The symbols' package would be forty times as big as the package, and debug information doubles the time.
         'DEB_BUILD_OPTIONS': 'noautodbgsym',
         'DEB_CFLAGS_STRIP': '-g',
@@ -91,6 +94,7 @@ def build(out, work, environment):
         '_buildhost': 'localhost',
         'use_source_date_epoch_as_buildtime': 1,
         'clamp_mtime_to_source_date_epoch': 1,
+        '_builddir': source,
         'built': next(source.glob('obj-*')),
     }
     run(['rpmbuild', '-bb', '--nodeps', *(word for name, value in settings.items() for word in ('--define', f'{name} {value}')),
