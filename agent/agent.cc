@@ -16,6 +16,7 @@
 #include "agent/node/node_object.h"
 #include "agent/pods/log_links.h"
 #include "agent/pods/volumes/mount_table.h"
+#include "agent/state_metrics.h"
 
 namespace daemonsetd {
 namespace {
@@ -34,6 +35,9 @@ constexpr Nanoseconds kBetweenGivingBack = std::chrono::seconds(20);
 constexpr Nanoseconds kUsageTimeout = std::chrono::seconds(4);
 // Also where the time to stop was used up by others: it is short, and what it saves is not to be had again.
 constexpr Nanoseconds kLeastFlush = std::chrono::seconds(1);
+// For what comes after the last wait that has an end of its own.
+constexpr Nanoseconds kStopMargin = std::chrono::seconds(10);
+constexpr Nanoseconds kPoolPulse = std::chrono::seconds(30);
 
 std::vector<std::string> InternalAddresses(const corev1::Node& node) {
   std::vector<std::string> addresses;
@@ -51,7 +55,7 @@ node::MachineFacts ReadMachine(const config::Message& config) {
 
 }  // namespace
 
-Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_config)
+Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_config, service::Environment environment)
     : executor_(executor),
       config_(std::move(config)),
       load_config_(std::move(load_config)),
@@ -73,8 +77,10 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                Changed();
              }),
       checkpoint_(store_),
-      view_(runtime_, timeline_, executor, ViewSettingsOf(config_),
-            [this](const std::string& pod_uid) { RuntimeChanged(pod_uid); }),
+      view_(
+          runtime_, timeline_, executor, ViewSettingsOf(config_),
+          [this](const std::string& pod_uid) { RuntimeChanged(pod_uid); },
+          [this](Nanoseconds took, std::optional<Nanoseconds> interval) { runtime_metrics_.Listed(took, interval); }),
       image_credentials_(config_.message.imagecredentialsfile(), blocking_),
       images_(executor, timeline_, ImageService(), PullSettingsOf(config_), &image_credentials_),
       network_(executor, timeline_, runtime_, config_.durations.runtime_request_timeout),
@@ -97,9 +103,17 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .settings = PodSettingsOf(config_, machine_),
                 .node = [this]() -> const corev1::Node& { return Node(); },
                 .host_ips = [this] { return InternalAddresses(node_); },
-                .features = [this] { return features_; }},
+                .features = [this] { return features_; },
+                .observer = pod_metrics_},
       workers_(services_, [this] { PodsChanged(); }),
       supervisor_(services_, workers_, [this] { Changed(); }),
+      shutdown_(services_, workers_, ShutdownPeriodsOf(config_),
+                {.tell_node =
+                     [this](bool shutting_down) {
+                       if (api_server_) api_server_->ShuttingDown(shutting_down);
+                     },
+                 .flush = [this](MonoTime until) { return FlushBeforeShutdown(until); },
+                 .on_change = [this] { Changed(); }}),
       sockets_(
           services_, workers_,
           [this](const std::string& name_space, const std::string& name) { return RestartPod(name_space, name); },
@@ -109,12 +123,24 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       usage_(runtime_, timeline_, kUsageTimeout),
       snapshots_(executor, [this] { return MakeSnapshot(); }),
       server_(executor, timeline_, snapshots_, registry_, blocking_, LocalHandlers(), ServerOptionsOf(config_)),
+      pulse_(timeline_, blocking_, kPoolPulse),
+      reporter_(executor, timeline_, std::move(environment),
+                {.status = [this] { return service::StatusLine(BuildStatusFacts(Sources())); },
+                 .liveness = [this] { return CheckLiveness(); }}),
       scope_(executor) {
   const Now now = timeline_.Read();
   facts_.start_time = now.wall;
   facts_.runtime_since = now.wall;
   facts_.runtime_endpoint = config_.message.runtimeendpoint();
   facts_.manifest_directory = config_.message.manifestdirectory();
+  registry_.AddCollector([this](local::MetricsText& text) {
+    WriteStateMetrics({.workers = workers_,
+                       .view = view_,
+                       .store = store_,
+                       .api_server = api_server_.get(),
+                       .coordinator = coordinator_.get()},
+                      text);
+  });
   BuildNode();
 }
 
@@ -136,7 +162,8 @@ local::Handlers Agent::LocalHandlers() {
                 return FindContainerLog(workers_, view_, services_.directories, request);
               },
           .restart = [this](const local::RestartRequest& request) { return Restart(request); },
-          .usage = [this] { return usage_.Measure(); }};
+          .usage = [this] { return usage_.Measure(); },
+          .liveness = [this] { return CheckLiveness(); }};
 }
 
 Result<statusv1::RestartAnswer> Agent::Restart(const local::RestartRequest& request) {
@@ -166,7 +193,7 @@ Result<std::vector<std::string>> Agent::RestartDaemonSet(const std::string& name
   return absent && api_server_ ? api_server_->pods().RestartDaemonSet(name_space, name) : std::move(pods);
 }
 
-std::shared_ptr<const local::Snapshot> Agent::MakeSnapshot() {
+SnapshotSources Agent::Sources() {
   std::vector<const pods::Hosted*> hosted;
   for (const pods::Hosted& one : supervisor_.workloads()) hosted.push_back(&one);
   facts_.api_server = "not configured";
@@ -174,20 +201,31 @@ std::shared_ptr<const local::Snapshot> Agent::MakeSnapshot() {
     for (const pods::Hosted* one : api_server_->pods().Workloads()) hosted.push_back(one);
     facts_.api_server = api_server_->StatusText();
     facts_.api_server_problem = api_server_->Problem();
+    facts_.certificate_problem = certificates_->Problem();
     if (coordinator_) facts_.coordinator = coordinator_->StatusText();
     if (coordinator_ && facts_.api_server_problem.empty()) facts_.api_server_problem = coordinator_->Problem();
   }
-  const SnapshotSources sources{.workers = workers_,
-                                .hosted = std::move(hosted),
-                                .view = view_,
-                                .manifests = manifests_.current(),
-                                .events = events_,
-                                .node = Node(),
-                                .facts = facts_};
-  return BuildSnapshot(sources);
+  return {.workers = workers_,
+          .hosted = std::move(hosted),
+          .view = view_,
+          .manifests = manifests_.current(),
+          .events = events_,
+          .node = Node(),
+          .facts = facts_};
+}
+
+std::shared_ptr<const local::Snapshot> Agent::MakeSnapshot() { return BuildSnapshot(Sources()); }
+
+std::vector<decide::HealthCheck> Agent::CheckLiveness() const {
+  return decide::CheckLiveness({.pool_asked = pulse_.asked(),
+                                .runtime_due = view_.due(),
+                                .checkpoint_due = store_.due(),
+                                .checkpoint_writing = store_.writing_since()},
+                               timeline_.mono());
 }
 
 Status Agent::Open() {
+  DAEMONSETD_RETURN_IF_ERROR(reporter_.Open());
   DAEMONSETD_RETURN_IF_ERROR(lock_.Take(config_.message.statedirectory()));
   store::LoadResult loaded = store::Load(CheckpointDirectory(config_.message));
   for (const std::string& problem : loaded.problems) {
@@ -203,8 +241,11 @@ Status Agent::Open() {
 
 // After the checkpoint was read: it begins with what that knows.
 void Agent::OpenApiServer() {
+  api_metrics_ = std::make_unique<ApiMetrics>(registry_);
+  cluster::ApiServerSettings settings = ApiServerSettingsOf(config_, machine_);
+  settings.observer = api_metrics_.get();
   api_server_ = std::make_unique<cluster::ApiServer>(
-      services_, workers_, store_, image_service_ ? *image_service_ : runtime_, ApiServerSettingsOf(config_, machine_),
+      services_, workers_, store_, image_service_ ? *image_service_ : runtime_, std::move(settings),
       [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
       [this] {
         if (coordinator_) coordinator_->Notify();
@@ -215,6 +256,8 @@ void Agent::OpenApiServer() {
         Changed();
       });
   services_.objects = api_server_->objects();
+  certificates_ = std::make_unique<Certificates>(executor_, timeline_, blocking_, api_server_->client(), registry_,
+                                                 config_.message, [this] { Changed(); });
   if (config_.message.rolloutcoordinator() && config_.message.podsource() == "local") coordinator_ = MakeCoordinator();
 }
 
@@ -243,12 +286,16 @@ Task<void> Agent::Run() {
   scope_.Spawn("checkpoint", store_.Run());
   scope_.Spawn("pods", RunPods());
   scope_.Spawn("sockets", sockets_.Run());
+  scope_.Spawn("shutdown", shutdown_.Run());
   scope_.Spawn("local interface", server_.Serve());
   scope_.Spawn("snapshots", TellSubscribers());
   scope_.Spawn("memory", GiveBackMemoryWhenQuiet());
+  scope_.Spawn("blocking pool", pulse_.Run());
+  scope_.Spawn("service manager", reporter_.Run());
   co_await HandleSignals();
 
   log::Info("daemonsetd stops; containers keep running");
+  reporter_.Stopping(config_.durations.shutdown_timeout + kLeastFlush + kStopMargin);
   co_await async::kDeafToCancellation;
   scope_.Cancel();
   const MonoTime give_up = timeline_.mono() + config_.durations.shutdown_timeout;
@@ -272,10 +319,19 @@ Task<void> Agent::RunPods() {
   async::TaskScope deciders(executor_);
   deciders.Spawn("supervisor", supervisor_.Run());
   if (coordinator_) deciders.Spawn("coordinator", coordinator_->Run());
+  if (certificates_) deciders.Spawn("certificates", certificates_->Run());
   co_await deciders.HoldUntilCancelled();
   server.Cancel();
   co_await server.Join();
   co_await workers_.Close();
+}
+
+// LC-34: a machine that is gone can tell nobody how its pods ended.
+Task<void> Agent::FlushBeforeShutdown(MonoTime until) {
+  if (api_server_) co_await api_server_->Settle(until);
+  if (const Status flushed = co_await store_.Flush(until); !flushed) {
+    log::Warning("the checkpoint is not complete", {{"err", flushed.error().message()}});
+  }
 }
 
 // Before there is a worker: none makes links meanwhile.
@@ -289,10 +345,15 @@ Task<void> Agent::RemoveOldLogLinks() {
 
 Task<void> Agent::HandleSignals() {
   boost::asio::signal_set signals(executor_, SIGTERM, SIGINT, SIGHUP);
+  // The checkpoint is read, the socket listens, the tasks begin. Who waits for us need not wait for a runtime or an API
+  // server: what is needed of them comes when they come.
+  reporter_.Ready();
   for (;;) {
     const int signal = co_await signals.async_wait(boost::asio::use_awaitable);
     if (signal != SIGHUP) co_return;
+    reporter_.Reloading();
     Reload();
+    reporter_.Ready();
   }
 }
 
@@ -314,6 +375,7 @@ void Agent::Reload() {
   manifests_.set_poll_interval(config_.durations.file_check_frequency);
   sockets_.set_period(config_.durations.file_check_frequency);
   services_.limits.crash_loop = config_.durations.crash_loop_back_off;
+  if (certificates_) certificates_->Notify();
   BuildNode();
   PodsChanged();
 }
@@ -432,6 +494,7 @@ void Agent::Changed() {
   snapshots_.MarkStale();
   publish_.Notify();
   changed_.Notify();
+  reporter_.Notify();
 }
 
 Task<void> Agent::GiveBackMemoryWhenQuiet() {

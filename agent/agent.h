@@ -6,11 +6,13 @@
 #include <optional>
 #include <string>
 
+#include "agent/api_metrics.h"
 #include "agent/async/blocking_pool.h"
 #include "agent/async/semaphore.h"
 #include "agent/async/system_timeline.h"
 #include "agent/async/task_scope.h"
 #include "agent/async/wake.h"
+#include "agent/certificates.h"
 #include "agent/checkpoint.h"
 #include "agent/cluster/api_server.h"
 #include "agent/config/config.h"
@@ -20,6 +22,8 @@
 #include "agent/local/snapshot_holder.h"
 #include "agent/manifests/source.h"
 #include "agent/node/facts.h"
+#include "agent/node_shutdown.h"
+#include "agent/pod_metrics.h"
 #include "agent/pods/event_log.h"
 #include "agent/pods/image_credentials.h"
 #include "agent/pods/images.h"
@@ -32,6 +36,9 @@
 #include "agent/pods/volumes/volumes.h"
 #include "agent/rollout/coordinator.h"
 #include "agent/runtime_metrics.h"
+#include "agent/service/environment.h"
+#include "agent/service/pool_pulse.h"
+#include "agent/service/reporter.h"
 #include "agent/snapshot_builder.h"
 #include "agent/store/store.h"
 #include "agent/usage.h"
@@ -45,7 +52,7 @@ class Agent {
   // Reads the configuration again, for SIGHUP.
   using LoadConfig = std::function<config::LoadResult()>;
 
-  Agent(async::Executor executor, config::Config config, LoadConfig load_config);
+  Agent(async::Executor executor, config::Config config, LoadConfig load_config, service::Environment environment);
 
   // Takes the state directory's lock, reads the checkpoint and opens the socket. kExists: another agent runs with
   // these.
@@ -71,6 +78,7 @@ class Agent {
   std::unique_ptr<rollout::Coordinator> MakeCoordinator();
   Task<void> RemoveOldLogLinks();
   Task<void> RunPods();
+  Task<void> FlushBeforeShutdown(MonoTime until);
   void PodsChanged();
   void ManifestsChanged();
   void RuntimeChanged(const std::string& pod_uid);
@@ -79,7 +87,10 @@ class Agent {
   cri::CallObserver CountCalls();
   cri::Runtime& ImageService();
   local::Handlers LocalHandlers();
+  // After the facts were brought up to date.
+  SnapshotSources Sources();
   std::shared_ptr<const local::Snapshot> MakeSnapshot();
+  std::vector<decide::HealthCheck> CheckLiveness() const;
   Result<statusv1::RestartAnswer> Restart(const local::RestartRequest& request);
   Result<std::vector<std::string>> RestartPod(const std::string& name_space, const std::string& name);
   Result<std::vector<std::string>> RestartDaemonSet(const std::string& name_space, const std::string& name);
@@ -99,6 +110,8 @@ class Agent {
   async::BlockingPool blocking_;
   local::Registry registry_;
   RuntimeMetrics runtime_metrics_{registry_};
+  std::shared_ptr<PodMetrics> pod_metrics_ = std::make_shared<PodMetrics>(registry_);
+  std::unique_ptr<ApiMetrics> api_metrics_;  // null without a kubeconfig
   local::Gauge& stale_sockets_ =
       registry_
           .AddGauges("daemonsetd_stale_socket_mounts", "Sockets of the host, replaced since, that containers hold.")
@@ -122,12 +135,16 @@ class Agent {
   pods::PodWorkers workers_;
   pods::Supervisor supervisor_;
   std::unique_ptr<cluster::ApiServer> api_server_;     // null without a kubeconfig
+  std::unique_ptr<Certificates> certificates_;         // null without a kubeconfig
   std::unique_ptr<rollout::Coordinator> coordinator_;  // null also where others make the pods
+  NodeShutdown shutdown_;
   pods::SocketWatch sockets_;
   manifests::ManifestSource manifests_;
   UsageMeter usage_;
   local::SnapshotHolder snapshots_;
   local::Server server_;
+  service::PoolPulse pulse_;
+  service::Reporter reporter_;
   async::TaskScope scope_;
 };
 

@@ -1,7 +1,8 @@
-// How often the runtime is asked, how long it takes and how often it fails: the kubelet's kubelet_runtime_operations_*
-// under our name, by CRI method.
+// How often the runtime is asked, how long it takes and how often it fails: the kubelet's kubelet_runtime_operations_*,
+// kubelet_image_pull_* and kubelet_pleg_relist_* under our name.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "agent/base/time_point.h"
@@ -14,12 +15,18 @@ class RuntimeMetrics {
   // `registry` must outlive it.
   explicit RuntimeMetrics(local::Registry& registry);
 
+  // One call, by its CRI method.
   void Observe(std::string_view method, Nanoseconds took, bool succeeded);
+  // One list of everything, as pods::RuntimeView tells it.
+  void Listed(Nanoseconds took, std::optional<Nanoseconds> interval);
 
  private:
   local::Family<local::Counter>& calls_;
   local::Family<local::Counter>& errors_;
   local::Family<local::Histogram>& durations_;
+  local::Histogram& pulls_;
+  local::Histogram& lists_;
+  local::Histogram& list_intervals_;
 };
 
 }  // namespace daemonsetd

@@ -291,9 +291,7 @@ statusv1::Explanation Explain(const PodWorkers& workers, const Hosted& hosted, c
            worker ? fmt::format("pod {} is {}", worker->pod().metadata().name(), decide::StatusWord(worker->pod()))
                   : std::string());
   explanation.set_waits_for(WaitsFor(hosted, worker));
-  explanation.set_verdict(decision.placement.should_run            ? "runs here"
-                          : decision.placement.should_keep_running ? "keeps running, would not start again"
-                                                                   : "does not run here");
+  explanation.set_verdict(std::string(decide::VerdictOf(decision.placement)));
   return explanation;
 }
 
@@ -341,6 +339,36 @@ void FillNode(const corev1::Node& node, const PodWorkers& workers, statusv1::Nod
   }
 }
 
+std::vector<std::string> Warnings(const AgentFacts& facts) {
+  std::vector<std::string> warnings = facts.warnings;
+  warnings.insert(warnings.end(), facts.warnings_of_start.begin(), facts.warnings_of_start.end());
+  for (const auto* problem : {&facts.mount_problem, &facts.checkpoint_problem, &facts.api_server_problem,
+                              &facts.certificate_problem}) {
+    if (!problem->empty()) warnings.push_back(*problem);
+  }
+  return warnings;
+}
+
+statusv1::Counts Count(const SnapshotSources& sources) {
+  statusv1::Counts counts;
+  for (const Hosted* hosted : sources.hosted) {
+    const bool runs_here = hosted->decision.placement.should_run;
+    if (runs_here) counts.set_pods_desired(counts.pods_desired() + 1);
+    if (hosted->workload.kind != Workload::Kind::kDaemonSet) continue;
+    counts.set_daemon_sets(counts.daemon_sets() + 1);
+    if (runs_here) {
+      counts.set_daemon_sets_hosted(counts.daemon_sets_hosted() + 1);
+    } else {
+      counts.set_daemon_sets_not_hosted(counts.daemon_sets_not_hosted() + 1);
+    }
+  }
+  for (const auto& [uid, worker] : sources.workers.all()) {
+    if (worker->pod().status().phase() == "Running") counts.set_pods_running(counts.pods_running() + 1);
+    if (decide::IsReady(worker->pod().status())) counts.set_pods_ready(counts.pods_ready() + 1);
+  }
+  return counts;
+}
+
 void FillStatus(const SnapshotSources& sources, local::Snapshot& snapshot) {
   const auto& [workers, hosted_list, view, manifests, events, node, facts] = sources;
   statusv1::Status& status = snapshot.status;
@@ -354,12 +382,7 @@ void FillStatus(const SnapshotSources& sources, local::Snapshot& snapshot) {
   status.set_start_time(FormatRfc3339(facts.start_time));
   status.set_api_server(facts.api_server);
   status.set_coordinator(facts.coordinator);
-  for (const auto* warnings : {&facts.warnings, &facts.warnings_of_start}) {
-    for (const std::string& warning : *warnings) status.add_warnings(warning);
-  }
-  if (!facts.mount_problem.empty()) status.add_warnings(facts.mount_problem);
-  if (!facts.checkpoint_problem.empty()) status.add_warnings(facts.checkpoint_problem);
-  if (!facts.api_server_problem.empty()) status.add_warnings(facts.api_server_problem);
+  for (const std::string& warning : Warnings(facts)) status.add_warnings(warning);
 
   statusv1::RuntimeStatus& runtime = *status.mutable_runtime();
   const bool connected = view.last_list().has_value() && view.last_error().empty();
@@ -390,22 +413,7 @@ void FillStatus(const SnapshotSources& sources, local::Snapshot& snapshot) {
   source.set_files(static_cast<std::int32_t>(files.size()));
   source.set_objects(static_cast<std::int32_t>(manifests.daemon_sets.size() + manifests.pods.size()));
 
-  statusv1::Counts& counts = *status.mutable_counts();
-  for (const Hosted* one : hosted_list) {
-    const Hosted& hosted = *one;
-    if (hosted.decision.placement.should_run) counts.set_pods_desired(counts.pods_desired() + 1);
-    if (hosted.workload.kind != Workload::Kind::kDaemonSet) continue;
-    counts.set_daemon_sets(counts.daemon_sets() + 1);
-    if (hosted.decision.placement.should_run) {
-      counts.set_daemon_sets_hosted(counts.daemon_sets_hosted() + 1);
-    } else {
-      counts.set_daemon_sets_not_hosted(counts.daemon_sets_not_hosted() + 1);
-    }
-  }
-  for (const auto& [uid, worker] : workers.all()) {
-    if (worker->pod().status().phase() == "Running") counts.set_pods_running(counts.pods_running() + 1);
-    if (decide::IsReady(worker->pod().status())) counts.set_pods_ready(counts.pods_ready() + 1);
-  }
+  *status.mutable_counts() = Count(sources);
   snapshot.readiness.push_back({.name = "runtime",
                                 .passed = connected && view.synced(),
                                 .detail = connected ? "reading what runs" : view.last_error()});
@@ -448,6 +456,16 @@ std::shared_ptr<const local::Snapshot> BuildSnapshot(const SnapshotSources& sour
             ByName<statusv1::Explanation>);
   FillNode(sources.node, sources.workers, snapshot->node);
   return snapshot;
+}
+
+service::StatusFacts BuildStatusFacts(const SnapshotSources& sources) {
+  const statusv1::Counts counts = Count(sources);
+  return {.pods_ready = counts.pods_ready(),
+          .pods_desired = counts.pods_desired(),
+          .runtime_connected = sources.view.connected(),
+          .runtime_error = sources.view.last_error(),
+          .api_server = sources.facts.api_server,
+          .warnings = static_cast<int>(Warnings(sources.facts).size())};
 }
 
 Result<local::LogSource> FindContainerLog(const PodWorkers& workers, const pods::RuntimeView& view,

@@ -15,11 +15,11 @@ Format g_format = Format::kText;
 std::shared_ptr<spdlog::logger> Make(Format format, bool journald) {
   auto logger = std::make_shared<spdlog::logger>("daemonsetd", std::make_shared<spdlog::sinks::stderr_sink_st>());
   if (format == Format::kJson) {
-    logger->set_pattern(R"({"ts":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l",%v})", spdlog::pattern_time_type::utc);
+    logger->set_pattern(R"({"ts":%E%e,"level":"%l",%v})", spdlog::pattern_time_type::utc);  // seconds, milliseconds
   } else if (journald) {
     logger->set_pattern("%v");  // journald adds time and unit itself
   } else {
-    logger->set_pattern("%L%m%d %H:%M:%S.%f %v", spdlog::pattern_time_type::utc);
+    logger->set_pattern("%L%m%d %H:%M:%S.%f %7P %v", spdlog::pattern_time_type::utc);
   }
   logger->flush_on(spdlog::level::warn);
   return logger;
@@ -68,23 +68,34 @@ int JournaldPriority(Level level) {
   return 6;
 }
 
-void Write(Level level, std::string_view message, Fields fields) {
+// "supervisor.cc:218".
+std::string CallerOf(const Where& where) {
+  const std::string_view file = where.file_name();
+  return fmt::format("{}:{}", file.substr(file.rfind('/') + 1), where.line());
+}
+
+void Write(Level level, std::string_view message, Fields fields, const Where& where) {
   const auto spdlog_level = ToSpdlog(level);
   if (!g_logger->should_log(spdlog_level)) return;
   std::string line;
   if (g_format == Format::kJson) {
-    line = "\"msg\":";
+    line = fmt::format("\"caller\":\"{}\",", CallerOf(where));
+    // Kubernetes' verbosity, which errors do not have.
+    if (level != Level::kError) line += fmt::format("\"v\":{},", level == Level::kDebug ? 4 : 0);
+    line += "\"msg\":";
     AppendQuoted(line, message);
     for (const Field& field : fields) {
+      if (field.value.empty()) continue;
       line.push_back(',');
       AppendQuoted(line, field.key);
       line.push_back(':');
       AppendQuoted(line, field.value);
     }
   } else {
-    if (g_journald) line = fmt::format("<{}>", JournaldPriority(level));
+    line = g_journald ? fmt::format("<{}>", JournaldPriority(level)) : CallerOf(where) + "] ";
     AppendQuoted(line, message);
     for (const Field& field : fields) {
+      if (field.value.empty()) continue;
       line += fmt::format(" {}=", field.key);
       AppendQuoted(line, field.value);
     }
@@ -110,9 +121,15 @@ void Configure(Level level, Format format, bool journald) {
 
 void SetLevel(Level level) { g_logger->set_level(ToSpdlog(level)); }
 
-void Debug(std::string_view message, Fields fields) { Write(Level::kDebug, message, fields); }
-void Info(std::string_view message, Fields fields) { Write(Level::kInfo, message, fields); }
-void Warning(std::string_view message, Fields fields) { Write(Level::kWarning, message, fields); }
-void Error(std::string_view message, Fields fields) { Write(Level::kError, message, fields); }
+void Debug(std::string_view message, Fields fields, const Where& where) {
+  Write(Level::kDebug, message, fields, where);
+}
+void Info(std::string_view message, Fields fields, const Where& where) { Write(Level::kInfo, message, fields, where); }
+void Warning(std::string_view message, Fields fields, const Where& where) {
+  Write(Level::kWarning, message, fields, where);
+}
+void Error(std::string_view message, Fields fields, const Where& where) {
+  Write(Level::kError, message, fields, where);
+}
 
 }  // namespace daemonsetd::log

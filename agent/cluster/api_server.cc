@@ -8,6 +8,9 @@
 namespace daemonsetd::cluster {
 namespace {
 
+constexpr int kQuietMoments = 4;
+constexpr Nanoseconds kQuietMoment = std::chrono::milliseconds(50);
+
 // How long an object outlives the last pod that named it, at most.
 constexpr Nanoseconds kBetweenCleanings = std::chrono::minutes(5);
 
@@ -28,7 +31,7 @@ ApiServer::ApiServer(pods::PodServices& services, pods::PodWorkers& workers, sto
       on_node_(std::move(on_node)),
       transport_(services.executor, services.timeline, services.blocking, settings_.kubeconfig),
       limiter_(services.executor, services.timeline, kube::RequestLimits{}),
-      client_(transport_, limiter_, services.timeline),
+      client_(transport_, limiter_, services.timeline, settings_.observer),
       cache_(store, settings_.checkpoint_secrets),
       node_(services.executor, services.timeline, services.blocking, client_, services.runtime, image_service,
             settings_.node, std::move(desired), async::SystemRandom(), [this] { NodeObserved(); }),
@@ -44,7 +47,8 @@ ApiServer::ApiServer(pods::PodServices& services, pods::PodWorkers& workers, sto
           {.node_name = settings_.node.node_name,
            .source = settings_.pod_source,
            .on_images = [this](const std::set<std::string>& images) { node_.ImagesChanged(images); }},
-          on_change_) {
+          on_change_),
+      unreachable_since_(services.timeline.mono()) {
   if (const auto cached = cache_.Find<corev1::Node>("", settings_.node.node_name)) node_.UseCached(*cached->object);
 }
 
@@ -91,6 +95,7 @@ void ApiServer::NodeObserved() {
 void ApiServer::ServerChanged() {
   if (const bool reachable = view_.reachable(); reachable != reachable_) {
     reachable_ = reachable;
+    unreachable_since_ = services_.timeline.mono();
     objects_->ReachabilityChanged();
     events_.Notify();
   }
@@ -98,9 +103,21 @@ void ApiServer::ServerChanged() {
   on_change_();
 }
 
+Task<void> ApiServer::Settle(MonoTime until) {
+  // What changed is looked at, and written, on a later turn of the loop: one quiet moment says nothing.
+  for (int quiet = 0; quiet < kQuietMoments && services_.timeline.mono() < until && view_.reachable();) {
+    co_await services_.timeline.SleepFor(kQuietMoment);
+    quiet = sync_.writes() ? 0 : quiet + 1;
+  }
+}
+
 std::optional<std::vector<ServerView::DaemonSetPtr>> ApiServer::DaemonSets() const {
   if (view_.daemon_sets_known() != decide::Knowledge::kComplete) return std::nullopt;
   return view_.DaemonSets();
+}
+
+Nanoseconds ApiServer::OfflineFor() const {
+  return reachable_ ? Nanoseconds::zero() : services_.timeline.mono() - unreachable_since_;
 }
 
 std::string ApiServer::StatusText() const {

@@ -26,6 +26,7 @@ struct ApiServerSettings {
   decide::PodSource pod_source = decide::PodSource::kLocal;
   Nanoseconds start_wait = std::chrono::seconds(5);
   bool checkpoint_secrets = true;
+  kube::RequestObserver* observer = nullptr;  // of the client; outlives the ApiServer
 };
 
 class ApiServer {
@@ -60,6 +61,16 @@ class ApiServer {
   // An Event was recorded.
   void EventRecorded() { events_.Notify(); }
 
+  // The machine goes down, or does not after all.
+  void ShuttingDown(bool shutting_down) { node_.ShuttingDown(shutting_down); }
+  // Until the server knows what became of the pods, as far as it can be told; `until` at most.
+  Task<void> Settle(MonoTime until);
+
+  // Since changes of DaemonSets or Pods were last told; zero while they are.
+  Nanoseconds OfflineFor() const;
+  // How old the oldest DaemonSet in use may be: when the server last said that this is how it is. Zero while it tells.
+  Nanoseconds SpecAge() const { return view_.SpecAge(); }
+
   // One line for people: whether it answers.
   std::string StatusText() const;
   // What somebody has to act upon; empty while all is well.
@@ -85,6 +96,7 @@ class ApiServer {
   EventSender events_;
   PodSync sync_;
   bool reachable_ = false;
+  MonoTime unreachable_since_;
 };
 
 }  // namespace daemonsetd::cluster

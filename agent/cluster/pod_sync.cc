@@ -57,6 +57,11 @@ PodIdentity IdentityOf(const corev1::Pod& object) {
   return identity;
 }
 
+// "namespace/name"; empty where no DaemonSet owns the pod.
+std::string DaemonSetOf(const PodIdentity& identity, const corev1::Pod& pod) {
+  return identity.daemon_set_uid().empty() ? "" : pod.metadata().namespace_() + "/" + identity.owner_name;
+}
+
 std::set<std::string> ImagesOfTemplate(const appsv1::DaemonSet& daemon_set) {
   return CanonicalNames(ImagesOf(daemon_set.spec().template_().spec()));
 }
@@ -327,7 +332,10 @@ void PodSync::Start(const Round& round, std::vector<Wish> wishes) {
 
 void PodSync::StartWorker(const Round& round, const Wish& wish) {
   const metav1::ObjectMeta& metadata = wish.pod.metadata();
-  log::Info("starting pod", {{"pod", NameOf(wish.pod)}, {"uid", metadata.uid()}, {"source", kSource}});
+  log::Info("starting pod", {{"pod", NameOf(wish.pod)},
+                             {"uid", metadata.uid()},
+                             {"daemonSet", DaemonSetOf(wish.identity, wish.pod)},
+                             {"source", kSource}});
   if (!round.by_uid.contains(metadata.uid()) && wish.set != nullptr) {
     const decide::Workload& workload = wish.set->hosted.workload;
     pods::RaiseSequence(
@@ -398,7 +406,9 @@ void PodSync::Adopt(const Round& round, const decide::merge::AdoptPod& adopt) {
     pod.mutable_metadata()->set_uid(adopt.uid);
     pod.mutable_metadata()->clear_deletiontimestamp();
     decide::SetOverhead(*pod.mutable_spec(), services_.settings.runtime_classes);
-    log::Info("adopted pod", {{"pod", NameOf(pod)}, {"uid", adopt.uid}, {"source", kSource}});
+    log::Info(
+        "adopted pod",
+        {{"pod", NameOf(pod)}, {"uid", adopt.uid}, {"daemonSet", DaemonSetOf(identity, pod)}, {"source", kSource}});
     worker = &workers_.Start(std::move(identity), std::move(pod));
   } else {
     worker->SetObject(adopt.object_uid);
@@ -416,7 +426,10 @@ void PodSync::GoOnWith(const Set& set, const std::string& provisional_uid) {
   pod.mutable_metadata()->set_uid(provisional_uid);
   model::SetDefaults(pod);
   decide::SetOverhead(*pod.mutable_spec(), services_.settings.runtime_classes);
-  log::Info("adopted pod", {{"pod", NameOf(pod)}, {"uid", provisional_uid}, {"source", "checkpoint"}});
+  log::Info("adopted pod", {{"pod", NameOf(pod)},
+                            {"uid", provisional_uid},
+                            {"daemonSet", DaemonSetOf(*identity, pod)},
+                            {"source", "checkpoint"}});
   workers_.Start(std::move(*identity), std::move(pod));
 }
 
@@ -480,6 +493,27 @@ void PodSync::TimeVerdicts(const Round& round, const decide::MergePlan& plan) {
   }
 }
 
+void PodSync::TimePermit(Set& set, bool outdated) {
+  const MonoTime now = services_.timeline.mono();
+  if (outdated && !set.hosted.workload.on_delete) {
+    if (!set.outdated_since) set.outdated_since = now;
+  } else if (set.outdated_since) {
+    services_.observer->PermitCame(now - *set.outdated_since);
+    set.outdated_since.reset();
+  }
+}
+
+PodSync::AwaitedPermits PodSync::Awaited() const {
+  AwaitedPermits awaited;
+  const MonoTime now = services_.timeline.mono();
+  for (const auto& [uid, set] : sets_) {
+    if (!set.outdated_since) continue;
+    ++awaited.pods;
+    awaited.longest = std::max(awaited.longest, now - *set.outdated_since);
+  }
+  return awaited;
+}
+
 void PodSync::TellDecisions(const Round& round, const decide::MergePlan& plan) {
   const bool decided = settings_.source == decide::PodSource::kLocal && round.input.node != nullptr;
   for (std::size_t i = 0; i < round.sets.size(); ++i) {
@@ -500,7 +534,9 @@ void PodSync::TellDecisions(const Round& round, const decide::MergePlan& plan) {
     if (decision.waiting_for.empty()) decision.waiting_for = queue_.ErrorOf(CreationKey(set));
     if (decision.waiting_for.empty()) decision.waiting_for = AwaitedByOldPod(set, plan.outdated[i]);
     if (!decided && decision.waiting_for.empty()) decision.waiting_for = "the Node object";
-    pods::TellRefusal(services_.events, set.hosted, decision, settings_.node_name);
+    TimePermit(set, !plan.outdated[i].empty());
+    pods::TellRefusal(services_.events, *services_.observer, set.hosted, decision, settings_.node_name);
+    if (decided) pods::TellVerdict(set.hosted, decision, settings_.node_name);
     set.hosted.decision = std::move(decision);
     set.hosted.image_error = prefetch_.ErrorOf(uid);
   }

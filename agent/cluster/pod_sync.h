@@ -57,8 +57,17 @@ class PodSync {
   // The DaemonSets of the API server, and what this node makes of them.
   std::vector<const pods::Hosted*> Workloads() const;
 
+  // Pods of an older template that wait for their turn in a rolling update.
+  struct AwaitedPermits {
+    int pods = 0;
+    Nanoseconds longest = Nanoseconds::zero();
+  };
+  AwaitedPermits Awaited() const;
+
   // Everything that is asked for is known: the server's lists, the manifests and what runs.
   bool complete() const;
+  // A write to the server has no answer yet.
+  bool writes() const { return queue_.AnyUnderWay(); }
   // Every pod that this node runs, and one of each DaemonSet that it may have to start.
   std::vector<std::shared_ptr<const corev1::Pod>> HostedPods() const;
 
@@ -75,6 +84,7 @@ class PodSync {
     decide::FailedPodMemory failed;
     decide::FailedPodVerdict verdict;
     std::optional<MonoTime> unwanted_since;  // by the verdict of each merge since then
+    std::optional<MonoTime> outdated_since;  // its pod waits for its turn
   };
   // One look at everything: what the parts of a round share. Points into what is held here and in the workers.
   struct Round {
@@ -115,6 +125,7 @@ class PodSync {
   void FetchImages(const Round& round, const decide::MergePlan& plan);
   std::string AwaitedByOldPod(const Set& set, const std::string& outdated) const;
   void TimeVerdicts(const Round& round, const decide::MergePlan& plan);
+  void TimePermit(Set& set, bool outdated);
   void TellDecisions(const Round& round, const decide::MergePlan& plan);
   void ForgetOldSets(const Round& round);
   corev1::Pod NextPod(const Set& set) const;

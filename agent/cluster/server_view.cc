@@ -1,5 +1,7 @@
 #include "agent/cluster/server_view.h"
 
+#include <algorithm>
+
 #include "agent/async/task_scope.h"
 #include "agent/base/log.h"
 #include "agent/decide/pod_object.h"
@@ -65,7 +67,10 @@ ServerView::ServerView(async::Executor executor, async::Timeline& timeline, kube
             {.on_change = [this](const kube::NamespacedName& name) { PodChanged(name); },
              .on_complete = [this] { PodsListed(); },
              .on_state = [this] { StateChanged(); }}) {
-  for (auto& cached : cache_.All<appsv1::DaemonSet>()) cached_sets_.push_back(std::move(cached.object));
+  for (auto& cached : cache_.All<appsv1::DaemonSet>()) {
+    cached_since_ = std::min(cached_since_.value_or(cached.seen_at), cached.seen_at);
+    cached_sets_.push_back(std::move(cached.object));
+  }
   for (auto& cached : cache_.All<corev1::Pod>()) {
     uids_[kube::NameOf(cached.object->metadata())] = cached.object->metadata().uid();
     cached_pods_.push_back(std::move(cached.object));
@@ -96,6 +101,14 @@ Task<void> ServerView::WaitForServer() {
 std::string ServerView::last_error() const {
   const std::string error = pods_.last_error();
   return error.empty() && settings_.watch_daemon_sets ? daemon_sets_.last_error() : error;
+}
+
+Nanoseconds ServerView::SpecAge() const {
+  if (daemon_sets_.live()) return Nanoseconds::zero();
+  const Now now = timeline_.Read();
+  if (!daemon_sets_.synced())
+    return cached_since_ ? std::max(now.wall - *cached_since_, Nanoseconds::zero()) : Nanoseconds::zero();
+  return daemon_sets_.since() ? now.mono - *daemon_sets_.since() : Nanoseconds::zero();
 }
 
 Knowledge ServerView::KnownAs(bool synced) const {

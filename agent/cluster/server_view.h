@@ -41,6 +41,9 @@ class ServerView {
   // Why not; empty while all is well.
   std::string last_error() const;
 
+  // How long ago the server last said that the oldest DaemonSet in use is as it is here; zero while changes are told.
+  Nanoseconds SpecAge() const;
+
   decide::Knowledge daemon_sets_known() const;
   decide::Knowledge pods_known() const;
   std::vector<DaemonSetPtr> DaemonSets() const;
@@ -74,6 +77,7 @@ class ServerView {
   kube::Reflector<appsv1::DaemonSet> daemon_sets_;
   kube::Reflector<corev1::Pod> pods_;
   bool waited_ = false;
+  std::optional<WallTime> cached_since_;   // the oldest of cached_sets_
   std::vector<DaemonSetPtr> cached_sets_;  // of the checkpoint; empty once the lists are complete
   std::vector<PodPtr> cached_pods_;
   std::map<kube::NamespacedName, std::string> uids_;  // of Pod objects that are known to exist

@@ -165,6 +165,11 @@ void AddDaemonTolerations(corev1::PodSpec& spec) {
   AddToleration(spec, ExistsToleration(kDaemonSetsOnlyTaint, kNoSchedule));
 }
 
+std::string_view VerdictOf(const Placement& placement) {
+  if (placement.should_run) return "runs here";
+  return placement.should_keep_running ? "keeps running, would not start again" : "does not run here";
+}
+
 Placement Place(const corev1::PodSpec& template_spec, const corev1::Node& node) {
   const std::string& node_name = node.metadata().name();
   if (!template_spec.nodename().empty() && template_spec.nodename() != node_name) {

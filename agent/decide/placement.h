@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "agent/model/kubernetes.h"
 
@@ -23,6 +24,9 @@ struct Placement {
   // `required node affinity: term 1 of 2 fails at "zone In [a b]" (the node has zone=c); term 2 ...`.
   std::string reason;
 };
+
+// "runs here", "does not run here", or what is between the two.
+std::string_view VerdictOf(const Placement& placement);
 
 // `template_spec` is the pod template's spec; the tolerations of semantics.md section 2 are added here.
 Placement Place(const corev1::PodSpec& template_spec, const corev1::Node& node);

@@ -57,11 +57,19 @@ ApiError Client::Refused(const HttpResponse& response, const Call& call) {
   return error;
 }
 
+void Client::Observe(const Call& call, int code, MonoTime since) const {
+  if (observer_ != nullptr)
+    observer_->Requested(call.request.method, transport_.host(), code, timeline_.mono() - since);
+}
+
 Task<Answer<HttpResponse>> Client::Send(Call call) {
   const Status admitted = co_await limiter_.Acquire(call.priority, call.deadline);
   if (!admitted) co_return ApiError{.error = admitted.error().WithContext(call.text)};
+  const MonoTime since = timeline_.mono();
   HttpRequest request = std::move(call.request);
+  call.request.method = request.method;  // still told of
   Result<HttpResponse> response = co_await transport_.Send(std::move(request), call.deadline);
+  Observe(call, response ? response->status : 0, since);
   if (!response) co_return ApiError{.error = response.error().WithContext(call.text)};
   if (response->status < 200 || response->status > 299) co_return Refused(*response, call);
   co_return std::move(*response);
@@ -196,8 +204,10 @@ Task<Answer<std::unique_ptr<WatchStream>>> Client::Watch(Resource resource, std:
   call.request.accept = std::string(kProtobufWatchType);
   const Status admitted = co_await limiter_.Acquire(call.priority, call.deadline);
   if (!admitted) co_return ApiError{.error = admitted.error().WithContext(text)};
+  const MonoTime since = timeline_.mono();
   HttpRequest request = call.request;
   Result<HttpStreamStart> start = co_await transport_.Open(std::move(request), call.deadline);
+  Observe(call, start ? start->response.status : 0, since);
   if (!start) co_return ApiError{.error = start.error().WithContext(text)};
   const HttpResponse& response = start->response;
   if (response.status != 200 || !start->stream) co_return Refused(response, call);

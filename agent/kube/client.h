@@ -16,6 +16,7 @@
 #include "agent/kube/codec.h"
 #include "agent/kube/http.h"
 #include "agent/kube/request_limiter.h"
+#include "agent/kube/request_observer.h"
 #include "agent/kube/resource.h"
 #include "kubernetes/authentication_v1.pb.h"
 
@@ -53,9 +54,10 @@ class WatchStream {
 
 class Client {
  public:
-  // All must outlive it.
-  Client(HttpTransport& transport, RequestLimiter& limiter, async::Timeline& timeline)
-      : transport_(transport), limiter_(limiter), timeline_(timeline) {}
+  // All must outlive it. `observer` may be null.
+  Client(HttpTransport& transport, RequestLimiter& limiter, async::Timeline& timeline,
+         RequestObserver* observer = nullptr)
+      : transport_(transport), limiter_(limiter), timeline_(timeline), observer_(observer) {}
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -86,6 +88,14 @@ class Client {
   Task<Result<T>> UpdateStatus(T object, CallOptions options = {}) {
     const NamespacedName name = NameOf(object.metadata());
     DAEMONSETD_CO_RETURN_IF_ERROR(co_await UpdateObject(ResourceOf<T>::kValue, name, "status", options, &object));
+    co_return object;
+  }
+
+  // The conditions of a CertificateSigningRequest.
+  template <class T>
+  Task<Result<T>> UpdateApproval(T object, CallOptions options = {}) {
+    const NamespacedName name = NameOf(object.metadata());
+    DAEMONSETD_CO_RETURN_IF_ERROR(co_await UpdateObject(ResourceOf<T>::kValue, name, "approval", options, &object));
     co_return object;
   }
 
@@ -145,6 +155,10 @@ class Client {
   // Opens a watch; `options` bound the opening, not the watch.
   Task<Answer<std::unique_ptr<WatchStream>>> Watch(Resource resource, std::string ns, ListOptions list,
                                                    CallOptions options = {});
+  // For whoever opens a watch anew.
+  void NoteWatchRestart(const Resource& resource) {
+    if (observer_ != nullptr) observer_->WatchRestarted(resource.plural);
+  }
 
  private:
   using Message = google::protobuf::MessageLite;
@@ -174,10 +188,13 @@ class Client {
   Task<Answer<HttpResponse>> Send(Call call);
   Task<Status> Exchange(Call call, Wanted wanted);
   ApiError Refused(const HttpResponse& response, const Call& call);
+  // `code` 0: no answer came.
+  void Observe(const Call& call, int code, MonoTime since) const;
 
   HttpTransport& transport_;
   RequestLimiter& limiter_;
   async::Timeline& timeline_;
+  RequestObserver* observer_;
 };
 
 }  // namespace daemonsetd::kube

@@ -48,6 +48,9 @@ class HttpTransport {
  public:
   virtual ~HttpTransport() = default;
 
+  // Where requests go, as a Host header says it; empty: not known yet.
+  virtual std::string host() const { return {}; }
+
   // Any status is an answer; errors are those of the way there. kTimeout: maybe done. kRetry: the connection could not
   // be made or broke before an answer. kDenied: the server's certificate was not accepted, or our own credentials
   // cannot be read. kInvalid: the answer is not HTTP, or larger than allowed.

@@ -75,10 +75,12 @@ Task<WatchInput> ReflectorCore::PerformOpen(ListOptions options) {
   fresh_.clear();
   ListOptions selected = Selected(std::move(options));
   const CallOptions call{.timeout = settings_.call_timeout};
+  if (was_open_) client_.NoteWatchRestart(resource_);
   Answer<std::unique_ptr<WatchStream>> answer =
       co_await client_.Watch(resource_, settings_.ns, std::move(selected), call);
   if (!answer) co_return WatchRefused{.error = answer.error()};
   stream_ = std::move(*answer);
+  was_open_ = true;
   co_return WatchOpened{};
 }
 

@@ -105,6 +105,7 @@ class ReflectorCore {
   WatchState state_;
   ChangeSource change_source_ = ChangeSource::kList;
   std::unique_ptr<WatchStream> stream_;
+  bool was_open_ = false;         // a watch, once
   std::vector<Arrived> arrived_;  // with the input that is being stepped
   std::map<NamespacedName, Object> objects_;
   std::map<NamespacedName, Object> fresh_;  // collected, not complete yet

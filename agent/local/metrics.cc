@@ -83,7 +83,9 @@ void Histogram::Observe(double value) {
 std::vector<double> LatencyBounds() { return {0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}; }
 
 void Registry::CheckName(const std::string& name) {
-  if (!name.starts_with("daemonsetd_")) throw std::logic_error("metric " + name + " lacks the prefix daemonsetd_");
+  if (!name.starts_with("daemonsetd_") && !name.starts_with("rest_client_")) {
+    throw std::logic_error("metric " + name + " lacks the prefix daemonsetd_");
+  }
   if (!names_.insert(name).second) throw std::logic_error("metric " + name + " is registered twice");
 }
 
@@ -127,7 +129,28 @@ std::string Registry::Render() const {
       text.Sample(family.name() + "_count", labels, static_cast<double>(histogram.count()));
     }
   }
+  for (const Collect& collect : collectors_) collect(text);
   return text.Take();
+}
+
+std::string ToOpenMetrics(std::string_view text) {
+  static constexpr std::string_view kTotal = "_total";
+  std::string converted;
+  converted.reserve(text.size() + 8);
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    // "# TYPE name type" and "# HELP name words".
+    const auto name_end = line.starts_with("# ") ? line.find(' ', 7) : std::string_view::npos;
+    if (name_end != std::string_view::npos && line.substr(0, name_end).ends_with(kTotal)) {
+      converted += line.substr(0, name_end - kTotal.size());
+      converted += line.substr(name_end);
+    } else {
+      converted += line;
+    }
+    converted += '\n';
+  }
+  return converted + "# EOF\n";
 }
 
 std::string RenderProcessMetrics(const std::string& proc) {

@@ -2,6 +2,7 @@
 // and hands out references to its metrics, which live as long as it does. Everything on the loop thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -11,6 +12,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "agent/base/time_point.h"
 
 namespace daemonsetd::local {
 
@@ -52,6 +55,7 @@ class Histogram {
   // `bounds`: upper bounds of the buckets, rising; +Inf is added.
   explicit Histogram(std::vector<double> bounds);
   void Observe(double value);
+  void Observe(Nanoseconds time) { Observe(std::chrono::duration<double>(time).count()); }
 
   const std::vector<double>& bounds() const { return bounds_; }
   // Per bucket, not cumulated; one more than bounds() for +Inf.
@@ -94,16 +98,24 @@ class Family {
 // 5 ms to 60 s, for calls to the runtime and for requests.
 std::vector<double> LatencyBounds();
 
+// `text` is what this file writes. In OpenMetrics a counter's family is named without the "_total" of its samples.
+std::string ToOpenMetrics(std::string_view text);
+
 class Registry {
  public:
   Registry() = default;
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // `name` starts with "daemonsetd_" and is added once; anything else is a broken invariant and throws.
+  // `name` starts with "daemonsetd_", or "rest_client_" as with every client of an API server, and is added once;
+  // anything else is a broken invariant and throws.
   Family<Counter>& AddCounters(std::string name, std::string help);
   Family<Gauge>& AddGauges(std::string name, std::string help);
   Family<Histogram>& AddHistograms(std::string name, std::string help, std::vector<double> bounds);
+
+  // Called at each Render, for values that somebody else keeps; writes families of its own, the same each time.
+  using Collect = std::function<void(MetricsText&)>;
+  void AddCollector(Collect collect) { collectors_.push_back(std::move(collect)); }
 
   std::string Render() const;
 
@@ -114,6 +126,7 @@ class Registry {
   std::deque<Family<Counter>> counters_;  // deque: references stay valid
   std::deque<Family<Gauge>> gauges_;
   std::deque<Family<Histogram>> histograms_;
+  std::vector<Collect> collectors_;
 };
 
 // process_cpu_seconds_total, process_resident_memory_bytes, process_virtual_memory_bytes, process_open_fds,

@@ -160,6 +160,7 @@ Route RouteHealth(const Target& target, const RouteSources& sources) {
   if (auto refused = RefuseUnknown(target, {"verbose"})) return *refused;
   // A request that is answered at all proves that the loop turns.
   std::vector<HealthCheck> checks = {{"loop", true, ""}};
+  checks.insert(checks.end(), sources.liveness.begin(), sources.liveness.end());
   const std::string name = target.path.substr(1);
   if (name == "readyz")
     checks.insert(checks.end(), sources.snapshot.readiness.begin(), sources.snapshot.readiness.end());
@@ -231,8 +232,17 @@ Route FindRoute(std::string_view method, std::string_view target_text, const Rou
   if (path == "/v1/version") return Answer{.body = ToJson(sources.snapshot.status.version()) + "\n"};
   if (path == "/pods") return Answer{.body = RenderPodList(sources.snapshot)};
   if (path == "/configz") return Answer{.body = std::string(sources.configz)};
-  return Answer{.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                .body = RenderMetrics(sources.snapshot) + sources.metrics_text() + RenderProcessMetrics()};
+  std::string metrics = RenderMetrics(sources.snapshot) + sources.metrics_text() + RenderProcessMetrics();
+  if (sources.accept.find("application/openmetrics-text") != std::string_view::npos) {
+    return Answer{.content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                  .body = ToOpenMetrics(metrics)};
+  }
+  return Answer{.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = std::move(metrics)};
+}
+
+bool IsPublic(std::string_view target) {
+  const std::string_view path = target.substr(0, target.find('?'));
+  return path == "/metrics" || path == "/livez" || path == "/readyz" || path == "/healthz";
 }
 
 std::string_view MetricPath(std::string_view target) {

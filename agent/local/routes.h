@@ -62,9 +62,14 @@ struct RouteSources {
   WallTime now;
   std::string_view configz;                          // JSON
   const std::function<std::string()>& metrics_text;  // what the agent measures, Prometheus' text form
+  std::string_view accept = {};                      // the request's header of that name
+  std::vector<HealthCheck> liveness = {};
 };
 
 Route FindRoute(std::string_view method, std::string_view target, const RouteSources& sources);
+
+// Whether it is served on the network too, where anybody may ask: metrics and health, nothing of the pods themselves.
+bool IsPublic(std::string_view target);
 
 // The path when it is one that is served, else "other": bounds the cardinality of the request counter.
 std::string_view MetricPath(std::string_view target);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/log.h"
 #include "agent/decide/pod_object.h"
 
 namespace daemonsetd::pods {
@@ -12,13 +13,33 @@ void TellCreation(EventLog& events, const appsv1::DaemonSet& daemon_set, const s
   events.Record(decide::ReferenceTo(daemon_set), EventType::kNormal, "SuccessfulCreate", "Created pod: " + pod_name);
 }
 
-void TellRefusal(EventLog& events, const Hosted& hosted, const decide::WorkloadDecision& decision,
-                 const std::string& node_name) {
-  if (hosted.workload.kind != Workload::Kind::kDaemonSet) return;
+void TellRefusal(EventLog& events, PodObserver& observer, const Hosted& hosted,
+                 const decide::WorkloadDecision& decision, const std::string& node_name) {
   const std::string& message = decision.admission.message;
   if (decision.admission.admitted || message.empty() || message == hosted.decision.admission.message) return;
+  observer.AdmissionRefused(decision.admission.reason);
+  const bool daemon_set = hosted.workload.kind == Workload::Kind::kDaemonSet;
+  log::Warning("no room for a pod on this node", {{daemon_set ? "daemonSet" : "pod", NameOf(hosted.workload)},
+                                                  {"node", node_name},
+                                                  {"reason", decision.admission.reason},
+                                                  {"err", message}});
+  if (!daemon_set) return;
   events.Record(decide::ReferenceTo(hosted.daemon_set), EventType::kWarning, "FailedPlacement",
                 fmt::format("failed to place pod on \"{}\": {}", node_name, message));
+}
+
+void TellVerdict(const Hosted& hosted, const decide::WorkloadDecision& decision, const std::string& node_name) {
+  if (hosted.workload.kind != Workload::Kind::kDaemonSet) return;
+  const decide::Placement& now = decision.placement;
+  const decide::Placement& before = hosted.decision.placement;
+  if (now.should_run == before.should_run && now.should_keep_running == before.should_keep_running &&
+      now.reason == before.reason) {
+    return;
+  }
+  log::Info("placement of a DaemonSet", {{"daemonSet", NameOf(hosted.workload)},
+                                         {"node", node_name},
+                                         {"verdict", decide::VerdictOf(now)},
+                                         {"reason", now.reason}});
 }
 
 void TellDeletion(EventLog& events, const PodWorker& worker, const std::string& terminal_phase,

@@ -4,6 +4,12 @@
 
 namespace daemonsetd::pods {
 
+std::string NameOf(const decide::Workload& workload) { return workload.namespace_ + "/" + workload.name; }
+
+std::string DaemonSetOf(const Hosted& hosted) {
+  return hosted.workload.kind == decide::Workload::Kind::kDaemonSet ? NameOf(hosted.workload) : std::string();
+}
+
 Hosted MakeHosted(const appsv1::DaemonSet& daemon_set, std::string source) {
   Hosted hosted;
   hosted.source = std::move(source);

@@ -18,6 +18,11 @@ struct Hosted {
   std::string image_error;  // why the images of a new template are not here yet
 };
 
+// "namespace/name".
+std::string NameOf(const decide::Workload& workload);
+// The same of a DaemonSet; empty for a static Pod.
+std::string DaemonSetOf(const Hosted& hosted);
+
 // Not decided yet. `source` as in Hosted.
 Hosted MakeHosted(const appsv1::DaemonSet& daemon_set, std::string source);
 

@@ -77,7 +77,7 @@ Task<Outcome> PodOperations::Execute(decide::Action action) {
 Task<Outcome> PodOperations::SetUp() {
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "FailedMount");
-  std::function<Status()> make_directories = [paths = *paths] { return MakePodDirectories(paths); };
+  std::function<Status()> make_directories = [paths = *paths, pod = pod_] { return MakePodDirectories(paths, pod); };
   const Status made = co_await services_.blocking.Run(std::move(make_directories));
   if (!made) co_return Failed(made.error(), "FailedMount");
   const ObjectStatus mounted = co_await objects_.SetUpVolumes();
@@ -208,6 +208,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   auto created =
       co_await services_.runtime.CreateContainer(std::move(request), services_.settings.runtime_request_timeout);
   if (!created) {
+    services_.images.NoteFailedStart(image.image_ref, created.error());
     services_.view.Hurry();
     co_return Failed(created.error(), "CreateContainerError");
   }
@@ -216,7 +217,10 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   const Status started =
       co_await services_.runtime.StartContainer(*created, services_.settings.runtime_request_timeout);
   co_await Refresh(*created, action.sandbox_id);
-  if (!started) co_return Failed(started.error(), "RunContainerError");
+  if (!started) {
+    services_.images.NoteFailedStart(image.image_ref, started.error());
+    co_return Failed(started.error(), "RunContainerError");
+  }
   events_.Started(action.name);
   co_return Done();
 }
@@ -306,13 +310,14 @@ Task<Outcome> PodOperations::Remove(decide::RemoveSandbox action) {
 
 Task<Outcome> PodOperations::TearDown() {
   co_await objects_.Close();
-  const Status unmounted = co_await services_.volumes.TearDown(pod_.metadata().uid());
-  if (!unmounted) co_return Failed(unmounted.error(), "FailedUnmount");
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "FailedUnmount");
+  // The pod's directory goes last: it tells a later agent that there is something to take down.
   std::function<Status()> remove_logs = [paths = *paths] { return RemovePodLogs(paths); };
   const Status removed = co_await services_.blocking.Run(std::move(remove_logs));
   if (!removed) co_return Failed(removed.error(), "FailedUnmount");
+  const Status unmounted = co_await services_.volumes.TearDown(pod_.metadata().uid());
+  if (!unmounted) co_return Failed(unmounted.error(), "FailedUnmount");
   co_return Done();
 }
 
@@ -370,7 +375,13 @@ Task<PullOutcome> PodOperations::PullImage(std::string image, std::string policy
   pull.priority = pod_.spec().priority();
   pull.requester = RequesterName(pod_, container);
   pull.sandbox_config = std::move(sandbox);
+  const MonoTime since = services_.timeline.mono();
   PullOutcome outcome = co_await services_.images.Ensure(std::move(pull));
+  if (outcome.pulled) {
+    const MonoTime now = services_.timeline.mono();
+    pulled_for_ += now - std::max(since, pulled_until_);
+    pulled_until_ = now;
+  }
   if (outcome.status) objects_.PullSucceeded();
   co_return outcome;
 }

@@ -46,6 +46,9 @@ class PodOperations {
   PodObjects& objects() { return objects_; }
   const PodObjects& objects() const { return objects_; }
 
+  // How long pulls of this pod's images were waited for so far; two at the same time count once.
+  Nanoseconds pulled_for() const { return pulled_for_; }
+
   // Makes or repairs the link of one container's log (log collectors read these).
   Status LinkLog(const cri::v1::ContainerStatus& container);
 
@@ -85,7 +88,9 @@ class PodOperations {
   PodEvents& events_;
   ContainerStops stops_;
   PodObjects objects_;
-  std::string runtime_handler_;                              // of the sandbox
+  std::string runtime_handler_;  // of the sandbox
+  Nanoseconds pulled_for_ = Nanoseconds::zero();
+  MonoTime pulled_until_{};                                  // what ended before is counted
   std::optional<cri::IdRange> user_namespace_;               // FindUserNamespace's
   std::map<std::string, cri::v1::ImageSpec> volume_images_;  // PullVolumes', by volume name
 };

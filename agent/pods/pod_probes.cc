@@ -5,12 +5,23 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/decide/pod_object.h"
 #include "agent/decide/pod_spec.h"
 #include "agent/decide/probe_rules.h"
 #include "agent/pods/probe_target.h"
 
 namespace daemonsetd::pods {
 namespace {
+
+// As the kubelet's prober_probe_total says it.
+std::string_view ResultOf(ProbeVerdict verdict) {
+  switch (verdict) {
+    case ProbeVerdict::kSuccess: return "successful";
+    case ProbeVerdict::kFailure: return "failed";
+    case ProbeVerdict::kUnknown: return "unknown";
+  }
+  return "";
+}
 
 constexpr decide::ProbeRole kRoles[] = {decide::ProbeRole::kStartup, decide::ProbeRole::kLiveness,
                                         decide::ProbeRole::kReadiness};
@@ -77,10 +88,11 @@ Task<void> PodProbes::Run(Key key, corev1::Container container, std::shared_ptr<
 
 void PodProbes::Take(const Key& key, const corev1::Container& container, const ProbeResult& result) {
   const std::string_view role = ToString(key.role);
+  services_.observer->Probed(role, ResultOf(result.verdict));
   const auto about = [&] { return decide::ReferenceToContainer(pod_, container.name()); };
   if (result.verdict == ProbeVerdict::kUnknown) {
     log::Warning("a probe could not be run",
-                 {{"pod", pod_.metadata().name()}, {"container", container.name()}, {"err", result.output}});
+                 {{"pod", decide::NameOf(pod_)}, {"container", container.name()}, {"err", result.output}});
     services_.events.Record(about(), EventType::kWarning, "Unhealthy",
                             fmt::format("{} probe errored and resulted in unknown state: {}", role, result.output));
     return;

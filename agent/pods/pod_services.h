@@ -17,6 +17,7 @@
 #include "agent/pods/network_gate.h"
 #include "agent/pods/no_objects.h"
 #include "agent/pods/paths.h"
+#include "agent/pods/pod_observer.h"
 #include "agent/pods/records.h"
 #include "agent/pods/runtime_view.h"
 #include "agent/pods/user_namespaces.h"
@@ -66,6 +67,8 @@ struct PodServices {
   std::function<cri::RuntimeFeatures()> features = [] { return cri::RuntimeFeatures(); };
   // What pods name in the API server. Never null.
   std::shared_ptr<ObjectSource> objects = std::make_shared<NoObjects>();
+  // Never null.
+  std::shared_ptr<PodObserver> observer = std::make_shared<PodObserver>();
 };
 
 }  // namespace daemonsetd::pods

@@ -18,17 +18,16 @@ using decide::NameOf;
 
 constexpr std::string_view kStartKey = "start ";  // of decide::OperationKey, before the container's name
 
-bool IsStart(const decide::Action& action) {
-  return std::holds_alternative<decide::SetUpPod>(action) || std::holds_alternative<decide::CreateSandbox>(action) ||
-         std::holds_alternative<decide::StartContainer>(action) ||
-         std::holds_alternative<decide::StartCreatedContainer>(action) ||
-         std::holds_alternative<decide::RunPostStart>(action);
-}
-
 const std::string* ContainerOf(const decide::Action& action) {
   if (const auto* start = std::get_if<decide::StartContainer>(&action)) return &start->name;
   if (const auto* created = std::get_if<decide::StartCreatedContainer>(&action)) return &created->name;
   return nullptr;
+}
+
+// As the kubelet's metrics tell the work on a pod apart.
+std::string_view KindOf(const decide::Action& action) {
+  if (IsStart(action)) return "create";
+  return std::holds_alternative<decide::UpdateResources>(action) ? "update" : "terminate";
 }
 
 // Images have a back-off of their own. Soon after a pull failed, a start finds it and says so (ImagePullBackOff); the
@@ -56,7 +55,8 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
       probes_(services, pod_, memory_, [this] { wake_.Notify(); }),
       wake_(services.executor),
       starts_(services.executor),
-      others_(services.executor) {
+      others_(services.executor),
+      began_(services.timeline.mono()) {
   facts_.start_time = services.timeline.Read().wall;
   if (const auto* record = services.records.FindPod(pod_.metadata().uid())) {
     RestoreMemory(*record, memory_);
@@ -80,14 +80,17 @@ Task<void> PodWorker::Run() {
       const decide::ObservedPod observed = found ? *found : decide::ObservedPod();
       const MonoTime now = services_.timeline.mono();
       decide::Remember(pod_, observed, now, services_.limits, memory_);
+      // A sandbox that is stopped on purpose did not die.
+      if (intent_.rest == decide::PodIntent::Rest::kStop) memory_.live_sandbox_id.clear();
       decide::PodPlan plan = decide::PlanPod(pod_, intent_, observed, memory_, now);
       const bool news = waiting_for_ != plan.waiting_for;
       waiting_for_ = plan.waiting_for;
       LinkLogs(observed);
       ReadLastWords(observed);
       for (decide::Action& action : plan.actions) Launch(std::move(action));
-      probes_.Sync(observed, intent_.terminate);
+      probes_.Sync(observed, Stops());
       finished_ = plan.finished;
+      at_rest_ = plan.at_rest;
       KeepRecord(observed);
       PublishStatus(observed, news);
       if (!finished_) co_await wake_.WaitUntil(services_.timeline, plan.wake_at);
@@ -107,6 +110,7 @@ Task<void> PodWorker::Run() {
 void PodWorker::Terminate(Seconds grace, std::string reason) {
   const Now now = services_.timeline.Read();
   const MonoTime kill_at = now.mono + grace;
+  intent_.rest = decide::PodIntent::Rest::kNone;
   if (intent_.terminate && kill_at >= intent_.kill_at) return;
   if (!intent_.terminate) {
     log::Info("stopping pod", {{"pod", NameOf(pod_)}, {"grace", FormatDuration(grace)}, {"reason", reason}});
@@ -120,6 +124,32 @@ void PodWorker::Terminate(Seconds grace, std::string reason) {
   starts_.Cancel();
   wake_.Notify();
 }
+
+void PodWorker::StartNothing(std::string reason) {
+  if (intent_.terminate || intent_.rest != decide::PodIntent::Rest::kNone) return;
+  intent_.rest = decide::PodIntent::Rest::kNothingStarts;
+  intent_.reason = std::move(reason);
+  wake_.Notify();
+}
+
+void PodWorker::Rest(Seconds grace) {
+  if (intent_.terminate) return;
+  log::Info("stopping pod until the machine is back",
+            {{"pod", NameOf(pod_)}, {"grace", FormatDuration(grace)}, {"reason", intent_.reason}});
+  intent_.rest = decide::PodIntent::Rest::kStop;
+  intent_.kill_at = services_.timeline.mono() + grace;
+  starts_.Cancel();
+  wake_.Notify();
+}
+
+void PodWorker::GoOn() {
+  if (intent_.terminate || intent_.rest == decide::PodIntent::Rest::kNone) return;
+  intent_ = {};
+  at_rest_ = false;
+  wake_.Notify();
+}
+
+bool PodWorker::Stops() const { return intent_.terminate || intent_.rest == decide::PodIntent::Rest::kStop; }
 
 std::string PodWorker::waiting_for() const {
   for (const auto& [key, operation] : memory_.in_flight) {
@@ -206,10 +236,42 @@ void PodWorker::Launch(decide::Action action) {
 
 Task<void> PodWorker::Perform(decide::Action action, std::string key, int generation) {
   const std::uint64_t changes = operations_.objects().changes();
+  const MonoTime since = services_.timeline.mono();
   const Outcome outcome = co_await operations_.Execute(action);
+  services_.observer->WorkerOperation(KindOf(action), services_.timeline.mono() - since);
+  TellStart(action, outcome);
   Ended(action, key, generation, outcome);
   // It may have failed for want of what has come meanwhile.
   if (!outcome.status && operations_.objects().changes() != changes) ObjectsChanged();
+}
+
+void PodWorker::TellStart(const decide::Action& action, const Outcome& outcome) {
+  // Given up since the pod stops, or nobody's failure.
+  if (!outcome.status && (outcome.unknown || outcome.status.error().kind() == ErrorKind::kCancelled)) return;
+  if (const auto* create = std::get_if<decide::CreateSandbox>(&action)) {
+    if (outcome.status && create->attempt == 0) started_here_ = true;
+    services_.observer->PodStarted(outcome.status.has_value());
+  }
+  const std::string* container = ContainerOf(action);
+  if (container == nullptr) return;
+  const auto& inits = pod_.spec().initcontainers();
+  const bool init = std::any_of(inits.begin(), inits.end(), [&](const auto& one) { return one.name() == *container; });
+  const auto* start = std::get_if<decide::StartContainer>(&action);
+  services_.observer->ContainerStarted(init ? "init_container" : "container", outcome.status ? "" : outcome.reason,
+                                       start != nullptr && start->attempt > 0);
+}
+
+void PodWorker::TellRuns(const decide::ObservedPod& observed) {
+  const Nanoseconds whole = services_.timeline.mono() - began_;
+  Nanoseconds others = operations_.pulled_for();
+  for (const decide::ObservedContainer& container : observed.containers) {
+    if (container.status.state() != cri::v1::CONTAINER_EXITED) continue;
+    for (const corev1::Container& init : pod_.spec().initcontainers()) {
+      if (init.name() != container.status.metadata().name()) continue;
+      others += Nanoseconds(container.status.finished_at() - container.status.started_at());
+    }
+  }
+  services_.observer->PodRuns(whole, std::max(whole - others, Nanoseconds::zero()));
 }
 
 // What waits after a failure, and could have failed for want of an object, is tried at once.
@@ -240,7 +302,7 @@ void PodWorker::Ended(const decide::Action& action, const std::string& key, int 
     return;
   }
   const Error error = outcome.status.error();
-  if (error.kind() == ErrorKind::kCancelled && intent_.terminate) return;
+  if (error.kind() == ErrorKind::kCancelled && Stops()) return;
   if (outcome.next_pull && *outcome.next_pull > now) {
     memory_.failures.insert_or_assign(key, UntilNextPull(outcome, now));
   } else {
@@ -281,7 +343,7 @@ void PodWorker::Created(const std::string& container, const std::string& contain
 
 void PodWorker::HookEnded(const decide::RunPostStart& hook, const Outcome& outcome) {
   const auto instance = memory_.instances.find(hook.container_id);
-  if (instance == memory_.instances.end() || intent_.terminate) return;
+  if (instance == memory_.instances.end() || Stops()) return;
   if (outcome.status) {
     instance->second.post_start_pending = false;
     return;
@@ -357,6 +419,7 @@ void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
   news |= finished_ || !google::protobuf::util::MessageDifferencer::Equals(status, pod_.status());
   if (!news) return;
   events_.BackOff(pod_.status(), status);
+  if (started_here_ && pod_.status().phase() != "Running" && status.phase() == "Running") TellRuns(observed);
   *pod_.mutable_status() = std::move(status);
   on_change_();
 }

@@ -33,6 +33,15 @@ class PodWorker {
   // Stops the pod. A second call can only make the end come sooner.
   void Terminate(Seconds grace, std::string reason);
 
+  // The machine goes down: what runs goes on, nothing starts. Without a word to a pod that is being terminated.
+  void StartNothing(std::string reason);
+  // After StartNothing: containers and sandbox stop, the rest of the pod stays.
+  void Rest(Seconds grace);
+  // It does not go down after all.
+  void GoOn();
+  // After Rest, when nothing of it runs any more.
+  bool at_rest() const { return at_rest_; }
+
   // Whose it is from now on, and which object it stands for; nothing is touched.
   void SetOwner(std::string kind, std::string name, std::string uid);
   void SetObject(std::string object_uid);
@@ -56,6 +65,7 @@ class PodWorker {
   std::optional<WallTime> objects_cached_since() const { return operations_.objects().cached_since(); }
 
  private:
+  bool Stops() const;
   void Launch(decide::Action action);
   Task<void> Perform(decide::Action action, std::string key, int generation);
   void Ended(const decide::Action& action, const std::string& key, int generation, const Outcome& outcome);
@@ -66,6 +76,9 @@ class PodWorker {
   Task<void> ReadLastWord(cri::v1::ContainerStatus status);
   void KeepRecord(const decide::ObservedPod& observed);
   void LinkLogs(const decide::ObservedPod& observed);
+  // Tells the observer of a start that ended.
+  void TellStart(const decide::Action& action, const Outcome& outcome);
+  void TellRuns(const decide::ObservedPod& observed);
   corev1::PodStatus StatusNow(const decide::ObservedPod& observed);
   void PublishStatus(const decide::ObservedPod& observed, bool news);
 
@@ -85,6 +98,9 @@ class PodWorker {
   std::map<std::string, int> generations_;  // an operation that was replaced ends without a word
   std::set<std::string> linked_;            // containers whose log link is in place
   std::string waiting_for_;
+  const MonoTime began_;
+  bool started_here_ = false;  // its first sandbox; an adopted pod was started in an earlier life
+  bool at_rest_ = false;
   bool finished_ = false;
 };
 

@@ -19,14 +19,26 @@ PodWorker& PodWorkers::Start(PodIdentity identity, corev1::Pod pod) {
   PodWorker& started = *worker;
   ended_.erase(uid);
   workers_[uid] = std::move(worker);
+  if (!nothing_starts_.empty()) started.StartNothing(nothing_starts_);
   scope_.Spawn("pod " + uid, RunWorker(uid));
   return started;
+}
+
+void PodWorkers::StartNothing(std::string reason) {
+  nothing_starts_ = std::move(reason);
+  for (const auto& [uid, worker] : workers_) worker->StartNothing(nothing_starts_);
+}
+
+void PodWorkers::GoOn() {
+  nothing_starts_.clear();
+  for (const auto& [uid, worker] : workers_) worker->GoOn();
 }
 
 PodWorker* PodWorkers::FindOrTakeOver(const std::string& uid) {
   if (PodWorker* worker = Find(uid)) return worker;
   const decide::ObservedPod* observed = services_.view.Find(uid);
   if (observed == nullptr) return nullptr;
+  services_.observer->OrphanFound();
   return &Start(ReadIdentity(*observed).value_or(PodIdentity{}), PodFromRuntime(*observed));
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 using cri::v1::CONTAINER_RUNNING;
 
+constexpr int kCallsOfAList = 2;  // sandboxes, then containers
 constexpr Nanoseconds kActiveFor = std::chrono::seconds(10);
 // Events come in bursts: one list serves all that arrive within this time.
 constexpr Nanoseconds kEventSettle = std::chrono::milliseconds(20);
@@ -63,11 +64,12 @@ Filter OurObjects() {
 }  // namespace
 
 RuntimeView::RuntimeView(cri::Runtime& runtime, async::Timeline& timeline, async::Executor executor,
-                         RuntimeViewSettings settings, ChangeHandler on_change)
+                         RuntimeViewSettings settings, ChangeHandler on_change, ListHandler on_list)
     : runtime_(runtime),
       timeline_(timeline),
       settings_(settings),
       on_change_(std::move(on_change)),
+      on_list_(std::move(on_list)),
       wake_(executor),
       scope_(executor) {}
 
@@ -101,6 +103,11 @@ MonoTime RuntimeView::NextList() const {
   return listed_at_ + (timeline_.mono() < active_until_ ? settings_.active_poll : settings_.idle_poll);
 }
 
+std::optional<MonoTime> RuntimeView::due() const {
+  if (list_ends_by_) return list_ends_by_;
+  return listed_at_ == MonoTime{} ? std::nullopt : std::optional(NextList());
+}
+
 Task<void> RuntimeView::AwaitNextList() {
   for (;;) {
     const MonoTime due = NextList();
@@ -123,7 +130,12 @@ Task<void> RuntimeView::Run() {
       inspection_failed_ = false;
       urgent_since_.reset();
       news_.clear();
+      const std::optional<MonoTime> before = std::exchange(list_asked_at_, timeline_.mono());
+      list_ends_by_ = timeline_.mono() + kCallsOfAList * settings_.call_timeout;
       const daemonsetd::Status listed = co_await Relist();
+      list_ends_by_.reset();
+      if (on_list_)
+        on_list_(timeline_.mono() - *list_asked_at_, before ? std::optional(*list_asked_at_ - *before) : std::nullopt);
       NoteOutcome(listed);
       co_await AwaitNextList();
     }
@@ -267,7 +279,8 @@ Task<void> RuntimeView::InspectPod(std::string pod_uid, std::vector<std::string>
     }
     if (!done) {
       complete = false;
-      log::Warning("inspection failed; trying again", {{"pod", pod_uid}, {"id", id}, {"err", done.error().message()}});
+      log::Warning("inspection failed; trying again",
+                   {{"podUID", pod_uid}, {"id", id}, {"err", done.error().message()}});
     }
   }
   inspecting_.erase(pod_uid);

@@ -32,8 +32,11 @@ class RuntimeView {
   // Called on the loop with the UID of each pod whose record changed, and with "" when a list failed or recovered.
   using ChangeHandler = std::function<void(const std::string& pod_uid)>;
 
+  // Called on the loop after each list: how long it took, and since the one before was asked for, if there was one.
+  using ListHandler = std::function<void(Nanoseconds took, std::optional<Nanoseconds> interval)>;
+
   RuntimeView(cri::Runtime& runtime, async::Timeline& timeline, async::Executor executor, RuntimeViewSettings settings,
-              ChangeHandler on_change);
+              ChangeHandler on_change, ListHandler on_list = nullptr);
 
   // Relists and follows events until cancelled.
   Task<void> Run();
@@ -57,6 +60,8 @@ class RuntimeView {
   // Empty while the runtime answers.
   const std::string& last_error() const { return last_error_; }
   std::optional<MonoTime> last_list() const { return last_list_; }
+  // By when the list under way must have ended, or the next must have begun; unset before the first.
+  std::optional<MonoTime> due() const;
 
  private:
   struct Record {
@@ -96,6 +101,7 @@ class RuntimeView {
   async::Timeline& timeline_;
   const RuntimeViewSettings settings_;
   ChangeHandler on_change_;
+  ListHandler on_list_;
   async::Wake wake_;
   async::TaskScope scope_;
   std::map<std::string, decide::ObservedPod> pods_;
@@ -105,7 +111,9 @@ class RuntimeView {
   std::vector<Event> news_;                // since the last list was asked for
   Backoff list_backoff_{BackoffLimits{.initial = std::chrono::milliseconds(100), .maximum = std::chrono::seconds(5)}};
   std::optional<MonoTime> last_list_;
-  MonoTime listed_at_{};  // end of the last list, answered or not
+  std::optional<MonoTime> list_asked_at_;
+  MonoTime listed_at_{};                  // end of the last list, answered or not
+  std::optional<MonoTime> list_ends_by_;  // of the list under way
   MonoTime active_until_{};
   std::optional<MonoTime> urgent_since_;  // what came first that asks for a list
   std::optional<MonoTime> trusted_from_;  // of the open stream: a list asked for later may be the last for long

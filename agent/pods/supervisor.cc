@@ -24,8 +24,6 @@ using decide::Workload;
 // A wait between two attempts to fetch the images of a new template; the puller has a back-off of its own per image.
 constexpr BackoffLimits kPullRetry{.initial = std::chrono::seconds(5), .maximum = std::chrono::minutes(5)};
 
-std::string NameOf(const Workload& workload) { return workload.namespace_ + "/" + workload.name; }
-
 const char* KindName(Workload::Kind kind) { return kind == Workload::Kind::kDaemonSet ? "DaemonSet" : "Pod"; }
 
 std::string HashOf(const corev1::Pod& pod) {
@@ -204,9 +202,11 @@ void Supervisor::Reconcile() {
       Stop(adopt.uid, "its identity does not follow from its DaemonSet any more");
       continue;
     }
-    log::Info("adopted pod", {{"pod", NameOf(pod)}, {"uid", adopt.uid}});
     auto identity = ReadIdentity(*observed);
     if (!identity) continue;
+    log::Info(
+        "adopted pod",
+        {{"pod", NameOf(pod)}, {"uid", adopt.uid}, {"daemonSet", DaemonSetOf(hosted)}, {"source", hosted.source}});
     // A hash of another version says nothing, so the pod counts as made from the template of now; a later change of the
     // template is noticed again.
     identity->template_hash = hosted.workload.template_hash;
@@ -214,8 +214,12 @@ void Supervisor::Reconcile() {
     workers_.Start(std::move(*identity), std::move(pod));
   }
   for (const auto& start : plan.starts) {
-    const Workload& workload = workloads_[start.workload].workload;
-    log::Info("starting pod", {{"workload", NameOf(workload)}, {"pod", workload.next_pod.metadata().name()}});
+    const Hosted& hosted = workloads_[start.workload];
+    const Workload& workload = hosted.workload;
+    log::Info("starting pod", {{"pod", NameOf(workload.next_pod)},
+                               {"uid", workload.next_pod.metadata().uid()},
+                               {"daemonSet", DaemonSetOf(hosted)},
+                               {"source", hosted.source}});
     PodIdentity identity{.owner_kind = KindName(workload.kind),
                          .owner_name = workload.name,
                          .owner_uid = workload.uid,
@@ -238,7 +242,9 @@ void Supervisor::Reconcile() {
   }
   for (const std::size_t index : plan.pulls) Pull(index);
   for (std::size_t i = 0; i < workloads_.size(); ++i) {
-    TellRefusal(services_.events, workloads_[i], plan.decisions[i], services_.node().metadata().name());
+    const std::string& node_name = services_.node().metadata().name();
+    TellRefusal(services_.events, *services_.observer, workloads_[i], plan.decisions[i], node_name);
+    TellVerdict(workloads_[i], plan.decisions[i], node_name);
     workloads_[i].decision = std::move(plan.decisions[i]);
   }
   ForgetRecords();

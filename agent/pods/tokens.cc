@@ -91,8 +91,7 @@ Task<Result<std::string>> PodTokens::Get(TokenRequest request, Nanoseconds timeo
   }
   if (entry == tokens_.end()) co_return token.error();
   entry->second.backoff.Fail(now.mono);
-  log::Warning("no new token for a pod; trying again", {{"namespace", request.name_space},
-                                                        {"pod", request.pod_name},
+  log::Warning("no new token for a pod; trying again", {{"pod", request.name_space + "/" + request.pod_name},
                                                         {"serviceAccount", request.service_account},
                                                         {"retryIn", FormatDuration(entry->second.backoff.delay())},
                                                         {"err", token.error().message()}});

@@ -90,7 +90,8 @@ TenurePorts Coordinator::Ports() {
                   for (std::string& name : election->standbys()) all.push_back(std::move(name));
                 }
                 return all;
-              }};
+              },
+          .counters = &counters_};
 }
 
 // A coordinator observes a generation within a second or two. Where that does not happen, those who stand by may be
@@ -118,6 +119,15 @@ std::optional<MonoTime> Coordinator::NoteUnobserved() {
   }
   unobserved_ = std::move(unobserved);
   return next;
+}
+
+Coordinator::Roles Coordinator::roles() const {
+  Roles roles;
+  for (const auto& election : elections_) {
+    roles.holds += election->holds() ? 1 : 0;
+    roles.stands_by += election->role() == CoordinatorRole::kStandby ? 1 : 0;
+  }
+  return roles;
 }
 
 std::string Coordinator::StatusText() const {

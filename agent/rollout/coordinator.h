@@ -39,6 +39,15 @@ class Coordinator {
   // The DaemonSets have changed.
   void Notify();
 
+  // Shards of which this agent is the coordinator, and for which it stands by.
+  struct Roles {
+    int holds = 0;
+    int stands_by = 0;
+  };
+  Roles roles() const;
+  // Steps taken by this agent, and failures to work on a DaemonSet.
+  const TenureCounters& counters() const { return counters_; }
+
   // One line for people: "coordinates", "stands by for node-a", "node-a coordinates", or empty: not known.
   std::string StatusText() const;
   // What keeps it from coordinating although it should; empty while all is well.
@@ -64,6 +73,7 @@ class Coordinator {
   std::vector<std::unique_ptr<Election>> elections_;  // by shard
   std::unique_ptr<Tenure> tenure_;
   async::TaskScope tenure_scope_;
+  TenureCounters counters_;                     // of all tenures
   std::map<std::string, MonoTime> unobserved_;  // DaemonSet UID → since when
 };
 

@@ -150,9 +150,9 @@ Task<void> Tenure::Work(SetPtr set) {
     set->failures.Fail(timeline_.mono());
     const bool expected = status.error().kind() == ErrorKind::kConflict || status.error().kind() == ErrorKind::kAbsent;
     if (!expected && ours) {
-      log::Warning("a DaemonSet is not coordinated; trying again", {{"daemonSet", set->metadata().name()},
-                                                                    {"namespace", set->metadata().namespace_()},
-                                                                    {"err", status.error().message()}});
+      if (ports_.counters) ++ports_.counters->failures;
+      log::Warning("a DaemonSet is not coordinated; trying again",
+                   {{"daemonSet", kube::ToString(kube::NameOf(set->metadata()))}, {"err", status.error().message()}});
     }
   }
   wake_.Notify();
@@ -165,7 +165,8 @@ Task<Status> Tenure::KeepRevisions(SetPtr set) {
   set->revisions_dirty = false;
   const decide::RevisionPlan plan = set->PlanRevisions(view_);
   for (decide::RevisionAction action : plan.actions) {
-    log::Info("revision", {{"daemonSet", set->metadata().name()}, {"action", decide::Describe(action)}});
+    log::Info("revision",
+              {{"daemonSet", kube::ToString(kube::NameOf(set->metadata()))}, {"action", decide::Describe(action)}});
     const Status status = co_await Carry(set, std::move(action));
     // What is gone, or has changed, is planned anew by what the watch brings.
     if (status || status.error().kind() == ErrorKind::kAbsent) continue;
@@ -311,10 +312,10 @@ Task<Status> Tenure::TakeStep(SetPtr set, decide::RolloutStep step, std::shared_
     set->look_at = timeline_.mono() + kShownWithin;
     co_return Ok();
   }
-  log::Info("rollout step", {{"daemonSet", set->metadata().name()},
-                             {"namespace", set->metadata().namespace_()},
+  if (ports_.counters) ++ports_.counters->steps;
+  log::Info("rollout step", {{"daemonSet", kube::ToString(kube::NameOf(set->metadata()))},
                              {"node", step.node},
-                             {"pod", pod->metadata().name()},
+                             {"pod", kube::ToString(kube::NameOf(pod->metadata()))},
                              {"reason", step.reason}});
   co_return Ok();
 }

@@ -3,6 +3,7 @@
 // changed, and after every step, a DaemonSet is looked at anew. Everything on the loop thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +25,12 @@ struct TenureSettings {
   Nanoseconds image_wait = std::chrono::seconds(30);
 };
 
+// What tenures did.
+struct TenureCounters {
+  std::uint64_t steps = 0;     // permits given: pods deleted, or asked to have a second one beside them
+  std::uint64_t failures = 0;  // looks at a DaemonSet that ended early and are tried again
+};
+
 // What a tenure needs of its surroundings; the functions are called on the loop.
 struct TenurePorts {
   using DaemonSetPtr = RolloutSet::DaemonSetPtr;
@@ -37,6 +44,7 @@ struct TenurePorts {
   // Names of nodes: those that died, and standbys without a Node.
   std::function<void(std::vector<std::string>)> dead_nodes;
   std::function<std::vector<std::string>()> standbys = [] { return std::vector<std::string>(); };
+  TenureCounters* counters = nullptr;  // if somebody counts
 };
 
 class Tenure {

@@ -48,6 +48,15 @@ struct Store::FamilyOf<WorkloadRecord> {
   static bool Confirms(const WorkloadRecord&, const WorkloadRecord&) { return false; }
 };
 template <>
+struct Store::FamilyOf<ImageRecord> {
+  static constexpr Family kFamily = Family::kImage;
+  static constexpr std::string_view kKind = "image";
+  static constexpr std::string_view kDirectory = "/images";
+  static std::string IdOf(const ImageRecord& record) { return record.id(); }
+  static std::string FileName(const std::string& id) { return RecordFileName(id); }
+  static bool Confirms(const ImageRecord&, const ImageRecord&) { return false; }
+};
+template <>
 struct Store::FamilyOf<ObjectRecord> {
   static constexpr Family kFamily = Family::kObject;
   static constexpr std::string_view kKind = "object";
@@ -79,6 +88,7 @@ auto Store::WithFamily(Family family, Function function) {
   switch (family) {
     case Family::kPod: return function(std::type_identity<PodRecord>());
     case Family::kWorkload: return function(std::type_identity<WorkloadRecord>());
+    case Family::kImage: return function(std::type_identity<ImageRecord>());
     case Family::kObject: return function(std::type_identity<ObjectRecord>());
     case Family::kPosition: break;
   }
@@ -110,6 +120,7 @@ LoadResult Load(const std::string& directory) {
   LoadResult result;
   Store::LoadFamily(directory, result.pods, result.problems);
   Store::LoadFamily(directory, result.workloads, result.problems);
+  Store::LoadFamily(directory, result.images, result.problems);
   Store::LoadFamily(directory, result.objects, result.problems);
   Store::LoadFamily(directory, result.positions, result.problems);
   return result;
@@ -136,6 +147,7 @@ void Store::AdoptFamily(std::vector<Record> records) {
 void Store::Adopt(LoadResult loaded) {
   AdoptFamily(std::move(loaded.pods));
   AdoptFamily(std::move(loaded.workloads));
+  AdoptFamily(std::move(loaded.images));
   AdoptFamily(std::move(loaded.objects));
   AdoptFamily(std::move(loaded.positions));
 }
@@ -179,10 +191,12 @@ void Store::RemoveRecord(const std::string& id) {
 
 void Store::Put(PodRecord record) { PutRecord(std::move(record)); }
 void Store::Put(WorkloadRecord record) { PutRecord(std::move(record)); }
+void Store::Put(ImageRecord record) { PutRecord(std::move(record)); }
 void Store::Put(ObjectRecord record) { PutRecord(std::move(record)); }
 void Store::Put(PositionRecord record) { PutRecord(std::move(record)); }
 void Store::RemovePod(const std::string& uid) { RemoveRecord<PodRecord>(uid); }
 void Store::RemoveWorkload(const std::string& owner_uid) { RemoveRecord<WorkloadRecord>(owner_uid); }
+void Store::RemoveImage(const std::string& id) { RemoveRecord<ImageRecord>(id); }
 void Store::RemoveObject(std::string_view kind, std::string_view name_space, std::string_view name) {
   RemoveRecord<ObjectRecord>(ObjectId(kind, name_space, name));
 }
@@ -285,7 +299,9 @@ Task<Status> Store::Write(std::vector<Key> keys) {
   std::function<Status()> apply = [changes, saved] { return ApplyChanges(*changes, *saved); };
   // From here on the files may have changed, so that what is known of them must be brought up to date: the wait below
   // is not interrupted by cancellation (agent/async/blocking_pool.h).
+  writing_since_ = timeline_.mono();
   const Status status = co_await blocking_.Run(std::move(apply));
+  writing_since_.reset();
   for (std::size_t i = 0; i < written.size(); ++i) {
     const Key& key = written[i];
     MonoTime& write_at = dirty_[key];
@@ -293,6 +309,7 @@ Task<Status> Store::Write(std::vector<Key> keys) {
       write_at = std::min(write_at, timeline_.mono());
       continue;
     }
+    ++counters_.writes;
     if ((*changes)[i].content) {
       on_disk_[key].digest = digests[i];
     } else {
@@ -301,6 +318,7 @@ Task<Status> Store::Write(std::vector<Key> keys) {
     // Else it changed while it was written; what is there is not the newest.
     if (write_at == kBeingWritten) dirty_.erase(key);
   }
+  if (!status) ++counters_.errors;
   co_return status;
 }
 

@@ -2,6 +2,7 @@
 //
 //   <directory>/pods/<uid>              PodRecord
 //   <directory>/workloads/<owner uid>   WorkloadRecord
+//   <directory>/images/<ID>             ImageRecord
 //   <directory>/objects/<kind>_<namespace>_<name>   ObjectRecord
 //   <directory>/positions/<resource>    PositionRecord
 //
@@ -12,6 +13,7 @@
 // the last writing of it at the earliest, and by Flush. In memory it is the newest at once. The rule is Put's.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -29,6 +31,7 @@
 
 namespace daemonsetd::store {
 
+using checkpointv1::ImageRecord;
 using checkpointv1::ObjectRecord;
 using checkpointv1::PodRecord;
 using checkpointv1::PositionRecord;
@@ -37,6 +40,7 @@ using checkpointv1::WorkloadRecord;
 struct LoadResult {
   std::vector<PodRecord> pods;
   std::vector<WorkloadRecord> workloads;
+  std::vector<ImageRecord> images;
   std::vector<ObjectRecord> objects;
   std::vector<PositionRecord> positions;
   std::vector<std::string> problems;  // one sentence each, with the file and what became of it
@@ -60,10 +64,12 @@ class Store {
   // As last put, or as loaded; null when there is none. Valid until the record is put again or removed.
   const PodRecord* FindPod(const std::string& uid) const { return Find<PodRecord>(uid); }
   const WorkloadRecord* FindWorkload(const std::string& owner_uid) const { return Find<WorkloadRecord>(owner_uid); }
+  const ImageRecord* FindImage(const std::string& id) const { return Find<ImageRecord>(id); }
   const ObjectRecord* FindObject(std::string_view kind, std::string_view name_space, std::string_view name) const;
   const PositionRecord* FindPosition(const std::string& resource) const { return Find<PositionRecord>(resource); }
   const std::map<std::string, PodRecord>& pods() const { return std::get<Records<PodRecord>>(records_); }
   const std::map<std::string, WorkloadRecord>& workloads() const { return std::get<Records<WorkloadRecord>>(records_); }
+  const std::map<std::string, ImageRecord>& images() const { return std::get<Records<ImageRecord>>(records_); }
   // Those of this kind, ordered by namespace and name.
   std::vector<const ObjectRecord*> ObjectsOf(std::string_view kind) const;
 
@@ -73,10 +79,12 @@ class Store {
   // lives in memory alone, and is told in the log.
   void Put(PodRecord record);
   void Put(WorkloadRecord record);
+  void Put(ImageRecord record);
   void Put(ObjectRecord record);
   void Put(PositionRecord record);
   void RemovePod(const std::string& uid);
   void RemoveWorkload(const std::string& owner_uid);
+  void RemoveImage(const std::string& id);
   void RemoveObject(std::string_view kind, std::string_view name_space, std::string_view name);
 
   // Writes in the background until cancelled. What is then not written yet is Flush's.
@@ -86,11 +94,23 @@ class Store {
   // what was not written.
   Task<Status> Flush(MonoTime deadline);
 
+  // Since the start: records written or removed on disk, and rounds of them that failed.
+  struct Counters {
+    std::uint64_t writes = 0;
+    std::uint64_t errors = 0;
+  };
+  const Counters& counters() const { return counters_; }
+  std::size_t waiting() const { return dirty_.size(); }
+
+  // When the next writing must begin; unset: there is nothing to write, or it is being written.
+  std::optional<MonoTime> due() const { return writing_since_ ? std::nullopt : NextWrite(); }
+  std::optional<MonoTime> writing_since() const { return writing_since_; }
+
   // Why the newest records are not on disk, and what to do; empty while all is well.
   const std::string& problem() const { return problem_; }
 
  private:
-  enum class Family { kPod, kWorkload, kObject, kPosition };
+  enum class Family { kPod, kWorkload, kImage, kObject, kPosition };
   struct Key {
     Family family = Family::kPod;
     std::string id;
@@ -136,12 +156,16 @@ class Store {
   async::BlockingPool& blocking_;
   const std::string directory_;
   std::function<void()> on_problem_;
-  std::tuple<Records<PodRecord>, Records<WorkloadRecord>, Records<ObjectRecord>, Records<PositionRecord>> records_;
+  std::tuple<Records<PodRecord>, Records<WorkloadRecord>, Records<ImageRecord>, Records<ObjectRecord>,
+             Records<PositionRecord>>
+      records_;
   std::map<Key, OnDisk> on_disk_;
   std::map<Key, MonoTime> dirty_;  // and when to write it
+  std::optional<MonoTime> writing_since_;
   async::Wake wake_;
   Backoff backoff_{BackoffLimits{.initial = std::chrono::seconds(1), .maximum = std::chrono::minutes(1)}};
   std::string problem_;
+  Counters counters_;
 };
 
 }  // namespace daemonsetd::store

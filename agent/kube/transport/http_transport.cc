@@ -123,6 +123,7 @@ struct KubeconfigTransport::Impl {
   async::Semaphore places;
   std::shared_ptr<IdleConnections> idle;  // streams give their connection back, if there still is somewhere
   Counters counters;
+  std::string host;  // of the newest request
 };
 
 // Up to the header of the answer, on a kept connection or a new one.
@@ -133,6 +134,7 @@ Task<Result<Begun>> KubeconfigTransport::Impl::Begin(HttpRequest request, MonoTi
   const Result<std::shared_ptr<const Access>> access = co_await credentials.Get();
   if (!access) co_return access.error();
   progress->server = ToString((*access)->server);
+  host = HostHeader((*access)->server);
   idle->Keep((*access)->generation);
   const std::string rendered = RenderRequest(request, **access);
   std::unique_ptr<HttpConnection> connection = idle->Take();
@@ -197,6 +199,8 @@ KubeconfigTransport::KubeconfigTransport(async::Executor executor, async::Timeli
     : impl_(std::make_unique<Impl>(executor, timeline, pool, std::move(kubeconfig_path))) {}
 
 KubeconfigTransport::~KubeconfigTransport() = default;
+
+std::string KubeconfigTransport::host() const { return impl_->host; }
 
 Task<Result<HttpResponse>> KubeconfigTransport::Send(HttpRequest request, MonoTime deadline) {
   auto progress = std::make_shared<Progress>();

@@ -37,6 +37,7 @@ class KubeconfigTransport final : public HttpTransport {
     std::size_t idle = 0;           // connections kept now
   };
   Counters counters() const;
+  std::string host() const override;
 
  private:
   struct Impl;
