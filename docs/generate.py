@@ -34,12 +34,16 @@ REASONS = {"reloadable": "reload", "restart": "restart"}
 KEY_COLUMNS = ("path", "type", "default", "least", "most", "change", "doc")
 
 
-def output_of(build, name, *arguments):
+def program_of(build, name):
     for folder in ("agent", "agent/ctl", "."):
         path = pathlib.Path(build, folder, name)
         if path.is_file():
-            return subprocess.run([path, *arguments], check=True, capture_output=True, text=True).stdout
+            return path
     sys.exit(f"{name} is not built below {build}; run ./dev docs")
+
+
+def output_of(build, name, *arguments):
+    return subprocess.run([program_of(build, name), *arguments], check=True, capture_output=True, text=True).stdout
 
 
 # The configuration

@@ -20,14 +20,13 @@ import generate  # noqa: E402
 from hollow_agent import hollow_agent  # noqa: E402
 
 PAGES = sorted((ROOT / "packaging" / "man").glob("*.[158]"))
-LOCALE = {**os.environ, "LC_ALL": "C.UTF-8"}
-NOBODY_LISTENS = "/nonexistent/daemonsetd.sock"
+ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "DAEMONSETD_SOCKET": "/nonexistent/daemonsetd.sock"}
 WRONG_USAGE = 2
 ACTS_ON_THE_MACHINE = {"join"}  # its flags are looked up, it is not run
 
 
 def run(*command):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=LOCALE, timeout=60)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
 
 
 def help_of(name, *verb):
@@ -80,7 +79,7 @@ def test_page_renders_without_a_warning(file):
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
 def test_page_names_only_pages_that_are_ours_or_known(file):
     ours = {file.name for file in PAGES}
-    others = {"systemd.1", "kubectl.1", "containerd.8"}
+    others = {"systemd.1", "sd_notify.3", "kubectl.1", "containerd.8"}
     named = {f"{name}.{section}" for name, section in re.findall(r"^\.Xr (\S+) (\d)", file.read_text(), re.M)}
     assert named <= ours | others
 
@@ -116,8 +115,8 @@ def test_page_of_the_client_has_the_exit_codes_of_the_help():
 
 def test_pages_name_every_environment_variable_that_the_sources_read():
     read = {name for file in [*ROOT.glob("agent/**/*.cc"), *ROOT.glob("cri/**/*.cc")]
-            for name in re.findall(r'getenv\("(\w+)"\)', file.read_text())}
-    assert {"JOURNAL_STREAM", "DAEMONSETD_SOCKET"} <= read
+            for name in re.findall(r'(?:getenv\(|Value\(get, )"(\w+)"\)', file.read_text())}
+    assert {"JOURNAL_STREAM", "DAEMONSETD_SOCKET", "NOTIFY_SOCKET"} <= read
     text = "".join(page(file.name) for file in PAGES)
     assert [name for name in sorted(read) if name not in text] == []
 
@@ -177,6 +176,18 @@ def commands_in(file):
     return found
 
 
+def test_troubleshooting_quotes_what_the_programs_say():
+    """The first column, whose "…" stands for what differs. Literals that the sources break over lines are joined."""
+    sources = "\n".join(re.sub(r'"\s*\n\s*"', "", file.read_text())
+                        for folder in ("agent", "cri") for file in (ROOT / folder).rglob("*.[ch]*"))
+    rows = re.findall(r"^\| (.*?) \|", (ROOT / "docs" / "troubleshooting.md").read_text(), re.M)
+    quotes = [quote for row in rows for quote in re.findall(r"`([^`]+)`", row)]
+    assert len(quotes) > 40
+    unknown = [quote for quote in quotes
+               if not all(piece.strip(" :;`") in sources for piece in quote.split("…"))]
+    assert unknown == []
+
+
 DOCUMENTS = [*markdown_files(), *PAGES]
 COMMANDS = sorted({shlex.join(command) for file in DOCUMENTS for command in commands_in(file)})
 
@@ -197,7 +208,6 @@ def test_command_of_a_document_is_one_that_the_program_takes(command):
     if len(arguments) == 1 and not arguments[0].startswith("-") or arguments[0] in ACTS_ON_THE_MACHINE:
         return  # only named
     # The client finds no agent, the daemon prints a table in place of running: the parser is what is asked.
-    extra = ["--socket", NOBODY_LISTENS] if name == "daemonsetctl" else ["--print-config-reference"]
-    program = next(path for folder in ("agent", "agent/ctl", ".") if (path := BUILD / folder / name).is_file())
-    result = run(program, *arguments, *extra)
+    extra = ["--print-config-reference"] if name == "daemonsetd" else []
+    result = run(generate.program_of(BUILD, name), *arguments, *extra)
     assert result.returncode != WRONG_USAGE, result.stderr
