@@ -119,6 +119,8 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
           [this](const std::string& name_space, const std::string& name) { return RestartPod(name_space, name); },
           config_.durations.file_check_frequency,
           [this] { stale_sockets_.Set(static_cast<double>(sockets_.count())); }),
+      logs_(services_, LogRotationOf(config_),
+            [this](bool succeeded) { (succeeded ? log_rotations_ : log_rotation_errors_).Add(); }),
       manifests_(executor, timeline_, blocking_, SourceOptionsOf(config_), [this] { ManifestsChanged(); }),
       usage_(runtime_, timeline_, kUsageTimeout),
       snapshots_(executor, [this] { return MakeSnapshot(); }),
@@ -241,9 +243,8 @@ Status Agent::Open() {
 
 // After the checkpoint was read: it begins with what that knows.
 void Agent::OpenApiServer() {
-  api_metrics_ = std::make_unique<ApiMetrics>(registry_);
   cluster::ApiServerSettings settings = ApiServerSettingsOf(config_, machine_);
-  settings.observer = api_metrics_.get();
+  settings.observer = &api_metrics_;
   api_server_ = std::make_unique<cluster::ApiServer>(
       services_, workers_, store_, image_service_ ? *image_service_ : runtime_, std::move(settings),
       [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
@@ -286,6 +287,7 @@ Task<void> Agent::Run() {
   scope_.Spawn("checkpoint", store_.Run());
   scope_.Spawn("pods", RunPods());
   scope_.Spawn("sockets", sockets_.Run());
+  scope_.Spawn("logs", logs_.Run());
   scope_.Spawn("shutdown", shutdown_.Run());
   scope_.Spawn("local interface", server_.Serve());
   scope_.Spawn("snapshots", TellSubscribers());
@@ -374,6 +376,7 @@ void Agent::Reload() {
   log::SetLevel(log::LevelFrom(config_.message.logging().level()));
   manifests_.set_poll_interval(config_.durations.file_check_frequency);
   sockets_.set_period(config_.durations.file_check_frequency);
+  logs_.Change(LogRotationOf(config_));
   services_.limits.crash_loop = config_.durations.crash_loop_back_off;
   if (certificates_) certificates_->Notify();
   BuildNode();
@@ -434,6 +437,7 @@ void Agent::ManifestsChanged() {
 }
 
 void Agent::RuntimeChanged(const std::string& pod_uid) {
+  logs_.Notify();
   if (!workers_.RuntimeChanged(pod_uid)) PodsChanged();
   if (!pod_uid.empty()) return;
   const bool connected = view_.connected();

@@ -27,6 +27,7 @@
 #include "agent/pods/event_log.h"
 #include "agent/pods/image_credentials.h"
 #include "agent/pods/images.h"
+#include "agent/pods/logs/log_rotator.h"
 #include "agent/pods/pod_services.h"
 #include "agent/pods/pod_workers.h"
 #include "agent/pods/probes/prober.h"
@@ -111,10 +112,18 @@ class Agent {
   local::Registry registry_;
   RuntimeMetrics runtime_metrics_{registry_};
   std::shared_ptr<PodMetrics> pod_metrics_ = std::make_shared<PodMetrics>(registry_);
-  std::unique_ptr<ApiMetrics> api_metrics_;  // null without a kubeconfig
+  ApiMetrics api_metrics_{registry_};
   local::Gauge& stale_sockets_ =
       registry_
           .AddGauges("daemonsetd_stale_socket_mounts", "Sockets of the host, replaced since, that containers hold.")
+          .With({});
+  local::Counter& log_rotations_ =
+      registry_.AddCounters("daemonsetd_container_log_rotations_total", "Logs of containers that were set aside.")
+          .With({});
+  local::Counter& log_rotation_errors_ =
+      registry_
+          .AddCounters("daemonsetd_container_log_rotation_errors_total",
+                       "Logs of containers that could not be set aside or compressed.")
           .With({});
   cri::GrpcRuntime runtime_;
   cri::RuntimeFeatures features_;
@@ -139,6 +148,7 @@ class Agent {
   std::unique_ptr<rollout::Coordinator> coordinator_;  // null also where others make the pods
   NodeShutdown shutdown_;
   pods::SocketWatch sockets_;
+  pods::LogRotator logs_;
   manifests::ManifestSource manifests_;
   UsageMeter usage_;
   local::SnapshotHolder snapshots_;

@@ -43,6 +43,15 @@ pods::PullSettings PullSettingsOf(const config::Config& config) {
   return settings;
 }
 
+pods::LogRotationSettings LogRotationOf(const config::Config& config) {
+  pods::LogRotationSettings settings;
+  settings.limits.max_size = model::Quantity::Parse(config.message.containerlogmaxsize()).value().Value();
+  settings.limits.max_files = config.message.containerlogmaxfiles();
+  settings.interval = config.durations.container_log_monitor_interval;
+  settings.workers = config.message.containerlogmaxworkers();
+  return settings;
+}
+
 pods::PodSettings PodSettingsOf(const config::Config& config, const node::MachineFacts& machine) {
   pods::PodSettings settings;
   settings.runtime_request_timeout = config.durations.runtime_request_timeout;
@@ -76,10 +85,16 @@ manifests::SourceOptions SourceOptionsOf(const config::Config& config) {
   return options;
 }
 
+decide::ShutdownPeriods ShutdownPeriodsOf(const config::Config& config) {
+  return {.total = config.durations.shutdown_grace_period,
+          .critical = config.durations.shutdown_grace_period_critical_pods};
+}
+
 local::ServerOptions ServerOptionsOf(const config::Config& config) {
   local::ServerOptions options;
   options.socket_path = config.message.socketpath();
   options.group = config.message.socketgroup();
+  options.metrics_address = config.message.metricsbindaddress();
   options.configz = config::EffectiveConfigJson(config.message);
   return options;
 }

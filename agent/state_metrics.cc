@@ -1,6 +1,7 @@
 #include "agent/state_metrics.h"
 
 #include <chrono>
+#include <optional>
 #include <utility>
 
 namespace daemonsetd {
@@ -8,9 +9,11 @@ namespace {
 
 using local::MetricsText;
 
-void WriteOne(MetricsText& text, std::string_view name, std::string_view type, std::string_view help, double value) {
+// A metric without a value is told of all the same: what there is does not depend on the configuration.
+void WriteOne(MetricsText& text, std::string_view name, std::string_view type, std::string_view help,
+              std::optional<double> value) {
   text.Family(name, type, help);
-  text.Sample(name, {}, value);
+  if (value) text.Sample(name, {}, *value);
 }
 
 double InSeconds(Nanoseconds time) { return std::chrono::duration<double>(time).count(); }
@@ -48,31 +51,46 @@ void WriteStore(const store::Store& store, MetricsText& text) {
            "Records of the checkpoint that are newer than the disk.", static_cast<double>(store.waiting()));
 }
 
-void WriteApiServer(const cluster::ApiServer& server, MetricsText& text) {
+// `server` may be null: then there is nothing to say.
+void WriteApiServer(const cluster::ApiServer* server, MetricsText& text) {
+  std::optional<double> offline;
+  std::optional<double> age;
+  std::optional<double> waiting;
+  std::optional<double> waited;
+  if (server != nullptr) {
+    const cluster::PodSync::AwaitedPermits awaited = server->pods().Awaited();
+    offline = InSeconds(server->OfflineFor());
+    age = InSeconds(server->SpecAge());
+    waiting = awaited.pods;
+    waited = InSeconds(awaited.longest);
+  }
   WriteOne(text, "daemonsetd_api_server_offline_seconds", "gauge",
-           "Seconds since the API server last told of changes; 0 while it does.", InSeconds(server.OfflineFor()));
+           "Seconds since the API server last told of changes; 0 while it does.", offline);
   WriteOne(text, "daemonsetd_daemonset_spec_age_seconds", "gauge",
            "Seconds since the API server last confirmed the oldest DaemonSet in use; 0 while it tells of changes.",
-           InSeconds(server.SpecAge()));
-  const cluster::PodSync::AwaitedPermits awaited = server.pods().Awaited();
+           age);
   WriteOne(text, "daemonsetd_rollout_waiting_pods", "gauge",
-           "Pods of an older template that wait for their turn in a rolling update.", awaited.pods);
-  WriteOne(text, "daemonsetd_rollout_waiting_seconds", "gauge", "How long the first of these has waited.",
-           InSeconds(awaited.longest));
+           "Pods of an older template that wait for their turn in a rolling update.", waiting);
+  WriteOne(text, "daemonsetd_rollout_waiting_seconds", "gauge", "How long the first of these has waited.", waited);
 }
 
-void WriteCoordinator(const rollout::Coordinator& coordinator, MetricsText& text) {
+// The same of `coordinator`.
+void WriteCoordinator(const rollout::Coordinator* coordinator, MetricsText& text) {
   text.Family("daemonsetd_rollout_coordinator", "gauge",
               "Shards of the rollouts that this agent coordinates, and stands by for.");
-  const auto roles = coordinator.roles();
-  text.Sample("daemonsetd_rollout_coordinator", {{"role", "holder"}}, roles.holds);
-  text.Sample("daemonsetd_rollout_coordinator", {{"role", "standby"}}, roles.stands_by);
+  std::optional<double> steps;
+  std::optional<double> failures;
+  if (coordinator != nullptr) {
+    const auto roles = coordinator->roles();
+    text.Sample("daemonsetd_rollout_coordinator", {{"role", "holder"}}, roles.holds);
+    text.Sample("daemonsetd_rollout_coordinator", {{"role", "standby"}}, roles.stands_by);
+    steps = static_cast<double>(coordinator->counters().steps);
+    failures = static_cast<double>(coordinator->counters().failures);
+  }
   WriteOne(text, "daemonsetd_rollout_steps_total", "counter",
-           "Pods of the cluster that this agent, as the coordinator, gave their turn in a rolling update.",
-           static_cast<double>(coordinator.counters().steps));
+           "Pods of the cluster that this agent, as the coordinator, gave their turn in a rolling update.", steps);
   WriteOne(text, "daemonsetd_rollout_errors_total", "counter",
-           "Times that this agent, as the coordinator, could not work on a DaemonSet.",
-           static_cast<double>(coordinator.counters().failures));
+           "Times that this agent, as the coordinator, could not work on a DaemonSet.", failures);
 }
 
 }  // namespace
@@ -80,8 +98,8 @@ void WriteCoordinator(const rollout::Coordinator& coordinator, MetricsText& text
 void WriteStateMetrics(const StateSources& sources, MetricsText& text) {
   WriteRuntime(sources, text);
   WriteStore(sources.store, text);
-  if (sources.api_server != nullptr) WriteApiServer(*sources.api_server, text);
-  if (sources.coordinator != nullptr) WriteCoordinator(*sources.coordinator, text);
+  WriteApiServer(sources.api_server, text);
+  WriteCoordinator(sources.coordinator, text);
 }
 
 }  // namespace daemonsetd

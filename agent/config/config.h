@@ -21,9 +21,15 @@ struct Durations {
   Nanoseconds file_check_frequency;  // zero: never
   Nanoseconds runtime_request_timeout;
   Nanoseconds image_pull_timeout;
+  Nanoseconds image_pull_progress_timeout;  // zero: none
+  Nanoseconds image_minimum_gc_age;
+  Nanoseconds image_gc_period;
+  Nanoseconds container_log_monitor_interval;
   Nanoseconds runtime_poll_interval;
   Nanoseconds runtime_idle_poll_interval;
   Nanoseconds shutdown_timeout;
+  Nanoseconds shutdown_grace_period;  // zero: shutdowns of the machine are not waited for
+  Nanoseconds shutdown_grace_period_critical_pods;
   BackoffLimits crash_loop_back_off;
 };
 

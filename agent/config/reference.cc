@@ -64,6 +64,26 @@ constexpr Key kKeys[] = {
      .sample = "/etc/daemonsetd/kubeconfig",
      .doc = "Kubeconfig of this node's identity at the API server. Without it only manifests run. The file is read "
             "again when it changes."},
+    {.path = "certificateRotation",
+     .form = Form::kFlag,
+     .default_text = "true",
+     .change = Change::kRestart,
+     .doc = "Replace the client certificate that daemonsetctl join made, at 70 to 90 % of its lifetime, or through the "
+            "bootstrap kubeconfig once it has run out. Another certificate is left alone."},
+    {.path = "bootstrapKubeconfig",
+     .form = Form::kOptionalPath,
+     .default_text = "/etc/daemonsetd/bootstrap-kubeconfig",
+     .change = Change::kRestart,
+     .doc = "Kubeconfig with the token that a node without a valid certificate asks for one with; it need not exist."},
+    {.path = "certificateApprover",
+     .form = Form::kChoice,
+     .default_text = "off",
+     .change = Change::kRestart,
+     .choices = "off renewals all",
+     .doc =
+         "Approve the requests of agents for certificates: off; renewals: of agents for their own; all: and those of "
+         "bootstrap tokens for nodes that nobody alive holds. For control plane nodes; "
+         "packaging/kubernetes/50-approver.yaml says why."},
     {.path = "podSource",
      .form = Form::kChoice,
      .default_text = "local",
@@ -314,6 +334,89 @@ constexpr Key kKeys[] = {
      .change = Change::kRestart,
      .doc = "With cgroup v2, memory that runs out ends only the process that the kernel chooses, not the container's "
             "whole tree. With cgroup v1 it always does."},
+    {.path = "containerLogMaxSize",
+     .form = Form::kSize,
+     .default_text = "10Mi",
+     .change = Change::kReloadable,
+     .least = "16Ki",
+     .most = "1Ti",
+     .doc = "A container's log that is larger is set aside and a new one begun. What a container writes between two "
+            "looks comes on top (quantity)."},
+    {.path = "containerLogMaxFiles",
+     .form = Form::kCount,
+     .default_text = "5",
+     .change = Change::kReloadable,
+     .least = "2",
+     .most = "1000",
+     .doc = "How many log files of one container are kept, the present one and those of earlier runs among them; all "
+            "that were set aside but the newest are compressed."},
+    {.path = "containerLogMonitorInterval",
+     .form = Form::kDuration,
+     .default_text = "10s",
+     .change = Change::kReloadable,
+     .least = "1s",
+     .most = "1h",
+     .doc = "How often the sizes of logs are looked at; those that grow fast more often (duration)."},
+    {.path = "containerLogMaxWorkers",
+     .form = Form::kCount,
+     .default_text = "1",
+     .change = Change::kRestart,
+     .least = "1",
+     .most = "64",
+     .doc = "How many log files are compressed at once."},
+    {.path = "imageGCHighThresholdPercent",
+     .form = Form::kCount,
+     .default_text = "85",
+     .change = Change::kRestart,
+     .least = "1",
+     .most = "100",
+     .doc = "How full, in percent, the file system of the images may become before the images that were not used "
+            "for longest are removed; 100: never."},
+    {.path = "imageGCLowThresholdPercent",
+     .form = Form::kCount,
+     .default_text = "80",
+     .change = Change::kRestart,
+     .least = "0",
+     .most = "99",
+     .doc = "Down to how full, in percent, it is then brought."},
+    {.path = "imageMinimumGCAge",
+     .form = Form::kDuration,
+     .default_text = "2m",
+     .change = Change::kRestart,
+     .least = "0s",
+     .most = "8760h",
+     .doc = "Images that came later than this ago stay (duration)."},
+    {.path = "imageGCPeriod",
+     .form = Form::kDuration,
+     .default_text = "1m",
+     .change = Change::kRestart,
+     .least = "1s",
+     .most = "24h",
+     .doc = "How often the images and their file system are looked at (duration)."},
+    {.path = "pinnedImages",
+     .form = Form::kImages,
+     .default_words = "none",
+     .change = Change::kRestart,
+     .sample = "[\"registry.k8s.io/pause:*\", \"quay.io/team/agent:v1\"]",
+     .doc = "Images that are never removed, besides those in use, the pause image, those that pods of this node "
+            "need and those that the runtime pins; \"*\" at the end stands for any rest."},
+    {.path = "imagePullProgressTimeout",
+     .form = Form::kDuration,
+     .default_text = "5m",
+     .change = Change::kRestart,
+     .least = "0s",
+     .most = "24h",
+     .doc = "A pull is given up and tried again when for this long nothing of any image came to the disk "
+            "(duration; 0s: only imagePullTimeout counts). Where the files of the runtime cannot be seen, only "
+            "imagePullTimeout counts."},
+    {.path = "metricsBindAddress",
+     .form = Form::kListenAddress,
+     .default_words = "none: the Unix socket alone",
+     .change = Change::kRestart,
+     .sample = "127.0.0.1:10249",
+     .doc = "Address and port where /metrics, /livez and /readyz are served besides the Unix socket, for a Prometheus. "
+            "Without TLS, and to everybody who reaches it: the names of the node's pods and DaemonSets are in there, so "
+            "choose an address that only your monitoring reaches."},
     {.path = "logging.format",
      .form = Form::kChoice,
      .default_text = "text",
@@ -334,6 +437,21 @@ constexpr Key kKeys[] = {
      .most = "10m",
      .doc = "How long a stopping agent waits for calls under way before it leaves them to the next start; "
             "containers keep running (duration)."},
+    {.path = "shutdownGracePeriod",
+     .form = Form::kDuration,
+     .default_text = "30s",
+     .change = Change::kRestart,
+     .least = "0s",
+     .most = "1h",
+     .doc = "How long a shutdown of the machine waits for this node's pods, through systemd-logind; they stop in the "
+            "order of their priority (duration; 0s: it does not wait)."},
+    {.path = "shutdownGracePeriodCriticalPods",
+     .form = Form::kDuration,
+     .default_text = "10s",
+     .change = Change::kRestart,
+     .least = "0s",
+     .most = "1h",
+     .doc = "The part of it that is kept for critical pods, which stop last (duration)."},
 };
 
 constexpr std::size_t kWidth = 100;
@@ -373,11 +491,14 @@ std::string TypeOf(const Key& key) {
     case Form::kOptionalPath: return "absolute path or \"\"";
     case Form::kSocketPath: return "absolute path of a socket";
     case Form::kEndpoint: return "unix:///PATH";
+    case Form::kListenAddress: return "IP:PORT or \"\"";
     case Form::kDuration: return "duration";
+    case Form::kSize: return "quantity of bytes";
     case Form::kChoice: return fmt::format("one of: {}", key.choices);
     case Form::kGroup: return "name of a group or \"\"";
     case Form::kDomain: return "DNS domain";
     case Form::kSysctls: return "list of sysctls";
+    case Form::kImages: return "list of images";
     case Form::kRuntimeClasses: return "list of RuntimeClasses";
     case Form::kFlag: return "true or false";
   }
@@ -386,7 +507,7 @@ std::string TypeOf(const Key& key) {
 
 std::string WordsOf(const Key& key) {
   std::string words = fmt::format("{} Default: {}.", key.doc, DefaultOf(key));
-  if (key.form == Form::kCount || key.form == Form::kDuration)
+  if (key.form == Form::kCount || key.form == Form::kDuration || key.form == Form::kSize)
     words += fmt::format(" From {} to {}.", key.least, key.most);
   words += key.change == Change::kReloadable ? " Reloadable." : " Restart.";
   return words;

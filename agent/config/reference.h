@@ -20,11 +20,14 @@ enum class Form {
   kOptionalPath,    // the same, or ""
   kSocketPath,      // absolute path that fits a Unix socket address
   kEndpoint,        // unix:///path
+  kListenAddress,   // IP address and port, or ""
   kDuration,        // Go duration within limits
+  kSize,            // quantity of bytes within limits
   kChoice,          // one of a few words
   kGroup,           // name of a user group, or ""
   kDomain,          // DNS domain
   kSysctls,         // list of sysctl names and beginnings of names
+  kImages,          // list of image names and beginnings of names
   kRuntimeClasses,  // list of RuntimeClasses
   kFlag,            // true or false
 };
@@ -37,7 +40,7 @@ struct Key {
   std::string_view default_text;   // YAML scalar; empty when the default is not one
   std::string_view default_words;  // says the default when default_text is empty
   Change change;
-  std::string_view least, most;  // kCount, kDuration: inclusive limits
+  std::string_view least, most;  // kCount, kDuration, kSize: inclusive limits
   std::string_view choices;      // kChoice: separated by spaces
   std::string_view sample;       // YAML value for the documented file when default_text is empty
   std::string_view doc;          // the comment of proto/config.proto

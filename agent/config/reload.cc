@@ -17,6 +17,7 @@ bool IsScalar(Form form) {
     case Form::kResources:
     case Form::kRuntimeClasses:
     case Form::kSysctls:
+    case Form::kImages:
     case Form::kReserved: return false;
     default: return true;
   }
@@ -65,6 +66,7 @@ Config ApplyReload(const Config& running, const Config& loaded) {
     if (key.change == Change::kReloadable) CopyKey(loaded.message, next.message, key.path);
   }
   // Of the durations, these are the reloadable ones; reload_test compares them with the table.
+  next.durations.container_log_monitor_interval = loaded.durations.container_log_monitor_interval;
   next.durations.file_check_frequency = loaded.durations.file_check_frequency;
   next.durations.crash_loop_back_off = loaded.durations.crash_loop_back_off;
   next.files = loaded.files;

@@ -51,11 +51,14 @@ class Checker {
       case Form::kPath:
       case Form::kSocketPath: return CheckPath(key);
       case Form::kEndpoint: return CheckEndpoint(key);
+      case Form::kListenAddress: return CheckListenAddress(key);
       case Form::kDuration: return CheckDuration(key);
+      case Form::kSize: return CheckSize(key);
       case Form::kChoice: return CheckChoice(key);
       case Form::kGroup: return CheckGroup(key);
       case Form::kDomain: return CheckDomain(key);
       case Form::kSysctls: return CheckSysctls();
+      case Form::kImages: return CheckImages();
       case Form::kRuntimeClasses: return CheckRuntimeClasses();
       case Form::kFlag: return;
     }
@@ -171,6 +174,20 @@ class Checker {
     }
   }
 
+  void CheckImages() {
+    for (int i = 0; i < message_.pinnedimages_size(); ++i) {
+      const std::string& name = message_.pinnedimages(i);
+      const std::size_t star = name.find('*');
+      if (name.empty() || name.find_first_of(" \t\n") != std::string::npos ||
+          (star != std::string::npos && (star == 0 || star + 1 != name.size()))) {
+        Add(fmt::format("pinnedImages[{}]", i),
+            fmt::format("\"{}\" is not an image; write a name, or a beginning with \"*\" at its end, for example "
+                        "quay.io/team/agent:*",
+                        name));
+      }
+    }
+  }
+
   void CheckRuntimeClasses() {
     std::set<std::string> seen;
     for (int i = 0; i < message_.runtimeclasses_size(); ++i) {
@@ -212,6 +229,19 @@ class Checker {
     }
   }
 
+  void CheckSize(const Key& key) {
+    const std::string text = ScalarText(message_, key.path);
+    const Result<model::Quantity> value = model::Quantity::Parse(text);
+    if (!value) {
+      return Add(std::string(key.path),
+                 fmt::format("{}; write for example {}", value.error().message(), key.default_text));
+    }
+    if (value->Compare(model::Quantity::Parse(key.least).value()) < 0 ||
+        value->Compare(model::Quantity::Parse(key.most).value()) > 0) {
+      Add(std::string(key.path), fmt::format("{} is out of range; write {} to {}", text, key.least, key.most));
+    }
+  }
+
   void CheckAbsolutePath(std::string_view key, const std::string& path, const std::string& shown, std::size_t limit) {
     if (path.empty() || path[0] != '/') {
       return Add(std::string(key), fmt::format("\"{}\" is not an absolute path; begin it with \"/\"", shown));
@@ -245,6 +275,14 @@ class Checker {
         fmt::format("\"{}\" is not a socket of the runtime; write \"unix://\" and its absolute path, for example "
                     "\"unix:///run/containerd/containerd.sock\"",
                     endpoint));
+  }
+
+  void CheckListenAddress(const Key& key) {
+    const std::string text = ScalarText(message_, key.path);
+    if (text.empty() || model::ParseAddressPort(text)) return;
+    Add(std::string(key.path),
+        fmt::format("\"{}\" is not an IP address and a port; write for example 127.0.0.1:10249 or \"[::1]:10249\"",
+                    text));
   }
 
   void CheckChoice(const Key& key) {
@@ -309,6 +347,13 @@ class Checker {
     CheckApiServerKeys();
     CheckOrder("crashLoopBackOff.initial", "crashLoopBackOff.max");
     CheckOrder("runtimePollInterval", "runtimeIdlePollInterval");
+    CheckOrder("shutdownGracePeriodCriticalPods", "shutdownGracePeriod");
+    if (message_.imagegclowthresholdpercent() >= message_.imagegchighthresholdpercent()) {
+      Add("imageGCLowThresholdPercent",
+          fmt::format("{} is not less than imageGCHighThresholdPercent ({}); images would be removed for nothing",
+                      message_.imagegclowthresholdpercent(), message_.imagegchighthresholdpercent()),
+          "imageGCHighThresholdPercent");
+    }
     if (message_.usernamespacefirstid() % 65536 != 0) {
       Add("userNamespaceFirstID",
           fmt::format("{} is not a multiple of 65536; write for example {}", message_.usernamespacefirstid(),

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <list>
 #include <optional>
 #include <utility>
@@ -11,10 +12,12 @@
 
 #include "agent/async/task_scope.h"
 #include "agent/base/log.h"
+#include "agent/local/network_listener.h"
 #include "agent/local/socket_file.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -30,6 +33,7 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using Protocol = asio::local::stream_protocol;
+using Socket = asio::generic::stream_protocol::socket;  // of whatever kind
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::uint32_t kMaximumHead = 8 * 1024;
@@ -39,9 +43,11 @@ constexpr Nanoseconds kHangUpInterval = Milliseconds(500);
 // One accepted socket with a deadline: when it passes, the socket is closed and whatever waits on it ends.
 class Connection {
  public:
-  Connection(Protocol::socket socket, async::Timeline& timeline) : socket_(std::move(socket)), timeline_(timeline) {}
+  Connection(Socket socket, bool from_network, async::Timeline& timeline)
+      : socket_(std::move(socket)), from_network_(from_network), timeline_(timeline) {}
 
-  Protocol::socket& socket() { return socket_; }
+  Socket& socket() { return socket_; }
+  bool from_network() const { return from_network_; }
 
   void Arm(Nanoseconds timeout) {
     alarm_ = timeline_.SetAlarm(socket_.get_executor(), timeline_.mono() + timeout, [this] { Close(); });
@@ -61,7 +67,8 @@ class Connection {
   }
 
  private:
-  Protocol::socket socket_;
+  Socket socket_;
+  const bool from_network_;
   async::Timeline& timeline_;
   std::unique_ptr<async::Timeline::Alarm> alarm_;
 };
@@ -117,11 +124,15 @@ struct Server::Impl {
         requests(registry.AddCounters("daemonsetd_http_requests_total", "Requests on the local socket.")),
         open_connections(registry.AddGauges("daemonsetd_http_connections", "Open connections on the local socket.")),
         acceptor(loop),
-        scope(loop) {}
+        scope(loop) {
+    if (options.metrics_address.empty()) return;
+    network.emplace(loop, the_timeline, options.metrics_address,
+                    [this](Socket socket) { Accepted(std::move(socket), /*from_network=*/true); });
+  }
 
   Task<void> Converse(std::shared_ptr<Connection> connection);
-  Task<bool> ServeOne(std::shared_ptr<Connection> connection, std::string method, std::string target, bool keep_alive,
-                      bool chunked);
+  Task<bool> ServeOne(std::shared_ptr<Connection> connection, std::string method, std::string target,
+                      std::string accept, bool keep_alive, bool chunked);
   Task<bool> Write(std::shared_ptr<Connection> connection, std::string bytes);
   Task<bool> WritePiece(std::shared_ptr<Connection> connection, std::string bytes, bool chunked);
   Task<bool> BeginStream(std::shared_ptr<Connection> connection, std::string content_type, bool chunked);
@@ -130,7 +141,7 @@ struct Server::Impl {
   Task<Answer> MeasureUsage();
   Answer Restart(const RestartRequest& request) const;
   Task<void> Refuse(std::shared_ptr<Connection> connection);
-  void Accepted(Protocol::socket socket);
+  void Accepted(Socket socket, bool from_network);
   void Count(std::string_view target, int status) {
     requests.With({{"path", std::string(MetricPath(target))}, {"code", std::to_string(status)}}).Add();
   }
@@ -145,6 +156,7 @@ struct Server::Impl {
   Family<Counter>& requests;
   Family<Gauge>& open_connections;
   Protocol::acceptor acceptor;
+  std::optional<NetworkListener> network;
   std::optional<SocketIdentity> socket_file;
   std::list<std::shared_ptr<Connection>> connections;
   async::TaskScope scope;
@@ -173,11 +185,12 @@ Status Server::Open() {
 
 Task<void> Server::Serve() {
   Impl& impl = *impl_;
+  if (impl.network) impl.scope.Spawn("metrics on the network", impl.network->Run());
   co_await asio::this_coro::throw_if_cancelled(false);
   while ((co_await asio::this_coro::cancellation_state).cancelled() == asio::cancellation_type::none) {
     auto [error, socket] = co_await impl.acceptor.async_accept(impl.executor, kTuple);
     if (!error) {
-      impl.Accepted(std::move(socket));
+      impl.Accepted(std::move(socket), /*from_network=*/false);
     } else if (error != asio::error::operation_aborted && error != asio::error::connection_aborted) {
       // Mostly out of descriptors: those that are open get the time to end.
       log::Warning("cannot accept a connection on the local socket, trying again in a second",
@@ -197,11 +210,17 @@ Task<void> Server::Serve() {
   co_await impl.scope.Join();
 }
 
-void Server::Impl::Accepted(Protocol::socket socket) {
-  auto connection = std::make_shared<Connection>(std::move(socket), timeline);
-  // A few more may come in to be told no; beyond that they wait in the listener's queue of the kernel's making.
-  const bool full = connections.size() >= options.max_connections;
-  if (full && connections.size() >= options.max_connections + 16) return;
+void Server::Impl::Accepted(Socket socket, bool from_network) {
+  auto connection = std::make_shared<Connection>(std::move(socket), from_network, timeline);
+  // Apart: whoever comes from the network must not keep those out that are on the node.
+  const auto open =
+      static_cast<std::size_t>(std::count_if(connections.begin(), connections.end(), [from_network](const auto& other) {
+        return other->from_network() == from_network;
+      }));
+  const std::size_t most = from_network ? options.max_network_connections : options.max_connections;
+  // A few more may come in to be told no; beyond that they are closed without a word.
+  const bool full = open >= most;
+  if (full && open >= most + 16) return;
   connections.push_back(connection);
   open_connections.With({}).Set(static_cast<double>(connections.size()));
   scope.Spawn("local connection", full ? Refuse(connection) : Converse(connection), [this, connection] {
@@ -244,19 +263,34 @@ Task<void> Server::Impl::Converse(std::shared_ptr<Connection> connection) {
     const auto& request = parser.get();
     std::string method(request.method_string().data(), request.method_string().size());
     std::string target(request.target().data(), request.target().size());
+    const auto header = request[http::field::accept];
+    std::string accept(header.data(), header.size());
     const bool keep_alive = request.keep_alive();
-    const bool more =
-        co_await ServeOne(connection, std::move(method), std::move(target), keep_alive, request.version() >= 11);
+    const bool more = co_await ServeOne(connection, std::move(method), std::move(target), std::move(accept), keep_alive,
+                                        request.version() >= 11);
     if (!more) co_return;
   }
 }
 
 // True when the connection may carry another request.
 Task<bool> Server::Impl::ServeOne(std::shared_ptr<Connection> connection, std::string method, std::string target,
-                                  bool keep_alive, bool chunked) {
+                                  std::string accept, bool keep_alive, bool chunked) {
+  if (connection->from_network() && !IsPublic(target)) {
+    Count(target, 404);
+    Answer refusal = ErrorAnswer(404, "the network gets /metrics, /livez and /readyz alone",
+                                 "daemonsetctl, or curl --unix-socket " + options.socket_path + ", on the node");
+    std::string text = RenderAnswer(refusal, keep_alive);
+    const bool written = co_await Write(connection, std::move(text));
+    co_return written&& keep_alive;
+  }
   const std::shared_ptr<const Snapshot> snapshot = snapshots.current();
   const std::function<std::string()> metrics_text = [this] { return registry.Render(); };
-  const RouteSources sources{*snapshot, timeline.Read().wall, options.configz, metrics_text};
+  const RouteSources sources{.snapshot = *snapshot,
+                             .now = timeline.Read().wall,
+                             .configz = options.configz,
+                             .metrics_text = metrics_text,
+                             .accept = accept,
+                             .liveness = handlers.liveness ? handlers.liveness() : std::vector<HealthCheck>()};
   Route route = FindRoute(method, target, sources);
   if (const RestartRequest* restart = std::get_if<RestartRequest>(&route)) route = Restart(*restart);
   if (std::holds_alternative<UsageRoute>(route)) {

@@ -1,4 +1,5 @@
-// The local interface: HTTP/1.1 over a Unix socket. The socket's mode and group say who may ask, and restart pods.
+// The local interface: HTTP/1.1 over a Unix socket. The socket's mode and group say who may ask, and restart pods. On the
+// network, if at all, there is only what routes.h calls public, without TLS, to everybody who reaches the address.
 #pragma once
 
 #include <sys/types.h>
@@ -21,6 +22,9 @@ struct ServerOptions {
   std::string socket_path = "/run/daemonsetd/daemonsetd.sock";
   std::string group;  // owns the socket; empty or unknown on this machine: the agent's own group
   std::size_t max_connections = 64;
+  // Where metrics and health are served on the network as well: "127.0.0.1:9100"; empty: nowhere.
+  std::string metrics_address;
+  std::size_t max_network_connections = 8;
   Nanoseconds read_timeout = Seconds(10);   // for a whole request, and between two requests
   Nanoseconds write_timeout = Seconds(10);  // for an answer, and for each piece of a stream
   Nanoseconds follow_interval = Milliseconds(250);
@@ -42,6 +46,8 @@ struct Handlers {
   std::function<Result<statusv1::RestartAnswer>(const RestartRequest&)> restart;
   // Its deadline is its own.
   std::function<Task<Result<statusv1::UsageList>>()> usage;
+  // The checks of /livez beyond that the loop turns. Null: there are none.
+  std::function<std::vector<HealthCheck>()> liveness;
 };
 
 class Server {

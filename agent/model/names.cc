@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <charconv>
 #include <string>
 #include <string_view>
 
@@ -294,6 +295,21 @@ bool IsIpAddress(std::string_view text) {
 
 std::string CheckIpAddress(std::string_view text) {
   return IsIpAddress(text) ? "" : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+}
+
+std::optional<AddressPort> ParseAddressPort(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string_view address = text.substr(0, colon);
+  const std::string_view digits = text.substr(colon + 1);
+  const bool bracketed = address.size() > 2 && address.front() == '[' && address.back() == ']';
+  if (bracketed) address = address.substr(1, address.size() - 2);
+  const bool six = address.find(':') != std::string_view::npos;
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  const bool number = error == std::errc() && end == digits.data() + digits.size() && !digits.empty();
+  if (six != bracketed || !IsIpAddress(address) || !number || port == 0) return std::nullopt;
+  return AddressPort{.address = std::string(address), .port = port};
 }
 
 bool IsPortNumber(std::int64_t number) { return number >= 1 && number <= 65535; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,13 @@ std::string CheckConfigMapKey(std::string_view text);
 std::string CheckHttpHeaderName(std::string_view text);
 // IPv4 without leading zeros, or IPv6.
 bool IsIpAddress(std::string_view text);
+
+// "10.9.8.7:9100", "[::]:9100": an IP address and a port other than 0. Unset for anything else.
+struct AddressPort {
+  std::string address;  // without brackets
+  std::uint16_t port = 0;
+};
+std::optional<AddressPort> ParseAddressPort(std::string_view text);
 std::string CheckIpAddress(std::string_view text);
 bool IsPortNumber(std::int64_t number);  // 1-65535
 // A percentage such as "25%". Anything else is refused.
