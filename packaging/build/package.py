@@ -62,6 +62,24 @@ def make_tarball(path, epoch):
         packed.write(archive)
 
 
+def rpmbuild(specification, source, work, **more):
+    """The command that makes an .rpm in `work`, as it would be made anywhere else and at any other time."""
+    settings = {
+        "_topdir": work / "rpm",
+        "_rpmdir": work,
+        "_builddir": source,
+        "_build_name_fmt": "%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm",
+        "_dbpath": work / "rpm/database",
+        "_buildhost": "localhost",
+        "use_source_date_epoch_as_buildtime": 1,
+        "clamp_mtime_to_source_date_epoch": 1,
+        **more,
+    }
+    # What BuildRequires names is called otherwise on Debian, and was found by meson.
+    return ["rpmbuild", "-bb", "--nodeps", specification,
+            *(word for name, value in settings.items() for word in ("--define", f"{name} {value}"))]
+
+
 def build(out, work, environment):
     """Fills `out` with the three files. `work` is emptied, and holds the sources and the log afterwards."""
     epoch = int(git("log", "-1", "--format=%ct", "HEAD"))
@@ -86,19 +104,8 @@ def build(out, work, environment):
     run(["dpkg-buildpackage", "--build=binary", "--no-sign"], environment, source, work / "deb.log")
     shutil.move(work / deb.name, deb)
 
-    settings = {
-        "_topdir": work / "rpm",
-        "_rpmdir": work,
-        "_build_name_fmt": "%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm",
-        "_dbpath": work / "rpm/database",
-        "_buildhost": "localhost",
-        "use_source_date_epoch_as_buildtime": 1,
-        "clamp_mtime_to_source_date_epoch": 1,
-        "_builddir": source,
-        "built": next(source.glob("obj-*")),
-    }
-    run(["rpmbuild", "-bb", "--nodeps", *(word for name, value in settings.items() for word in ("--define", f"{name} {value}")),
-         source / "packaging/rpm/daemonsetd.spec"], environment, source, work / "rpm.log")
+    command = rpmbuild(source / "packaging/rpm/daemonsetd.spec", source, work, built=next(source.glob("obj-*")))
+    run(command, environment, source, work / "rpm.log")
     shutil.move(work / rpm.name, rpm)
 
 
