@@ -9,9 +9,7 @@ namespace {
 
 constexpr char kBash[] = R"sh(# bash completion for daemonsetctl
 _daemonsetctl() {
-  local IFS=$'\n'
-  local current="${COMP_WORDS[COMP_CWORD]}"
-  COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "$current"))
+  mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -F _daemonsetctl daemonsetctl
 )sh";
