@@ -88,7 +88,7 @@ def build(out, work, environment):
     out.mkdir(parents=True, exist_ok=True)
     tarball, deb, rpm = (out / name for name in file_names())
     make_tarball(tarball, epoch)
-    subprocess.run(["tar", "--extract", "--file", tarball], cwd=work, check=True)
+    subprocess.run(["tar", "--extract", "--preserve-permissions", "--file", tarball], cwd=work, check=True)
     source = work / f"daemonsetd-{version()}"
     (source / "debian").symlink_to("packaging/debian")
     environment = {
