@@ -109,7 +109,7 @@ Task<Status> CertificateApprover::Consider(SigningRequestObject object, std::set
   }
   const bool renewal = approval.answer == Answer::kApprove;
   const Status approved =
-      co_await Approve(client_, std::move(object), renewal ? "DaemonsetdRenewal" : "DaemonsetdBootstrap",
+      co_await Approve(&client_, std::move(object), renewal ? "DaemonsetdRenewal" : "DaemonsetdBootstrap",
                        renewal ? "the agent of the node renews its certificate"
                                : "a bootstrap token asks for a node that nobody alive holds");
   if (!approved) co_return IsStale(approved.error()) ? Ok() : approved;

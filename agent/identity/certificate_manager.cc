@@ -207,12 +207,12 @@ Task<Result<IssuedCertificate>> CertificateManager::AskFor(std::string kubeconfi
   Result<SigningRequest> request = SigningRequest::Make(std::move(wanted));
   if (!request) co_return request.error();
   kube::Client& client = ClientFor(bootstrap);
-  const Status submitted = co_await request->Submit(client);
+  const Status submitted = co_await request->Submit(&client);
   if (!submitted) co_return submitted.error().WithContext(fmt::format("with {}", kubeconfig));
   const MonoTime asked = timeline_.mono();
   Backoff looks(kLooks);
   for (;;) {
-    const auto state = co_await request->Look(client);
+    const auto state = co_await request->Look(&client);
     if (!state && !Passing(state.error())) co_return state.error();
     const Now now = timeline_.Read();
     if (state && *state == SigningRequest::State::kIssued) co_return request->Take(now.wall);

@@ -39,13 +39,13 @@ std::string DecisionOn(const SigningRequestObject& object) {
   return object.status().certificate().empty() ? "" : "Approved";
 }
 
-Task<Status> Approve(kube::Client& client, SigningRequestObject object, std::string reason, std::string message) {
+Task<Status> Approve(kube::Client* client, SigningRequestObject object, std::string reason, std::string message) {
   certificatesv1::CertificateSigningRequestCondition& condition = *object.mutable_status()->add_conditions();
   condition.set_type("Approved");
   condition.set_status("True");
   condition.set_reason(reason);
   condition.set_message(message);
-  const auto answer = co_await client.UpdateApproval(std::move(object));
+  const auto answer = co_await client->UpdateApproval(std::move(object));
   if (!answer) co_return answer.error();
   co_return Ok();
 }
@@ -67,7 +67,7 @@ Result<SigningRequest> SigningRequest::Make(WantedIdentity wanted) {
   return made;
 }
 
-Task<Status> SigningRequest::Submit(kube::Client& client) {
+Task<Status> SigningRequest::Submit(kube::Client* client) {
   SigningRequestObject object;
   object.mutable_metadata()->set_name(name_);
   object.mutable_spec()->set_request(request_);
@@ -75,16 +75,16 @@ Task<Status> SigningRequest::Submit(kube::Client& client) {
   for (const std::string_view usage : decide::kClientUsages) object.mutable_spec()->add_usages(std::string(usage));
   if (wanted_.lifetime)
     object.mutable_spec()->set_expirationseconds(static_cast<std::int32_t>(wanted_.lifetime->count()));
-  const auto answer = co_await client.Create(std::move(object));
+  const auto answer = co_await client->Create(std::move(object));
   // The name is made from the key: what is there already came from a try whose answer was lost.
   if (!answer && answer.error().kind() != ErrorKind::kExists) co_return answer.error();
   co_return Ok();
 }
 
-Task<Status> SigningRequest::ApproveIt(kube::Client& client) {
+Task<Status> SigningRequest::ApproveIt(kube::Client* client) {
   Status done = Ok();
   for (int i = 0; i < kTries; ++i) {
-    auto object = co_await client.Get<SigningRequestObject>({"", name_});
+    auto object = co_await client->Get<SigningRequestObject>({"", name_});
     if (!object) co_return object.error();
     if (!DecisionOn(*object).empty()) co_return Ok();
     done = co_await Approve(client, std::move(*object), "DaemonsetctlJoin", "approved by who ran daemonsetctl join");
@@ -93,8 +93,8 @@ Task<Status> SigningRequest::ApproveIt(kube::Client& client) {
   co_return done;
 }
 
-Task<Result<SigningRequest::State>> SigningRequest::Look(kube::Client& client) {
-  const auto object = co_await client.Get<SigningRequestObject>({"", name_});
+Task<Result<SigningRequest::State>> SigningRequest::Look(kube::Client* client) {
+  const auto object = co_await client->Get<SigningRequestObject>({"", name_});
   if (!object) co_return object.error();
   if (const auto* denied = Find(*object, "Denied"); denied != nullptr) {
     co_return Error(ErrorKind::kDenied, fmt::format("the request {} was denied: {}", name_, WordsOf(*denied)));

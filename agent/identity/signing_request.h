@@ -1,5 +1,5 @@
 // One key, and the CertificateSigningRequest that is to make a certificate of it: made, followed, and what comes out
-// checked. Everything on the loop thread.
+// checked. Everything on the loop thread; clients must outlive the calls.
 #pragma once
 
 #include <optional>
@@ -32,7 +32,7 @@ using SigningRequestObject = certificatesv1::CertificateSigningRequest;
 // Empty, or why nobody need look at it any more: "Approved", "Denied", "Failed".
 std::string DecisionOn(const SigningRequestObject& object);
 // Marks it as approved and tells the server. kConflict: read it again.
-Task<Status> Approve(kube::Client& client, SigningRequestObject object, std::string reason, std::string message);
+Task<Status> Approve(kube::Client* client, SigningRequestObject object, std::string reason, std::string message);
 
 // What is asked for.
 struct WantedIdentity {
@@ -55,14 +55,14 @@ class SigningRequest {
   // Of the object: made from the request itself, so that a repeated Submit finds its own.
   const std::string& name() const { return name_; }
 
-  Task<Status> Submit(kube::Client& client);
+  Task<Status> Submit(kube::Client* client);
   // With the rights of `client`.
-  Task<Status> ApproveIt(kube::Client& client);
+  Task<Status> ApproveIt(kube::Client* client);
 
   enum class State { kPending, kApproved, kIssued };
   // Asks how far it is. kDenied: a person refused it, or the server refuses us; kInvalid: the signer failed; kAbsent:
   // it was removed. `certificate()` is set with kIssued.
-  Task<Result<State>> Look(kube::Client& client);
+  Task<Result<State>> Look(kube::Client* client);
 
   // The certificate with its key, once it is found to be what was asked for and valid at `now`.
   Result<IssuedCertificate> Take(WallTime now) const;
