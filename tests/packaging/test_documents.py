@@ -79,7 +79,7 @@ def test_page_renders_without_a_warning(file):
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
 def test_page_names_only_pages_that_are_ours_or_known(file):
     ours = {file.name for file in PAGES}
-    others = {"systemd.1", "sd_notify.3", "kubectl.1", "containerd.8"}
+    others = {"systemd.1", "sd_notify.3", "systemd-logind.8", "kubectl.1", "containerd.8"}
     named = {f"{name}.{section}" for name, section in re.findall(r"^\.Xr (\S+) (\d)", file.read_text(), re.M)}
     assert named <= ours | others
 
