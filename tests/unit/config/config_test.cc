@@ -85,9 +85,16 @@ TEST(Config, WithoutAFileHasEveryDefault) {
   EXPECT_EQ(config.durations.file_check_frequency, 20s);
   EXPECT_EQ(config.durations.runtime_request_timeout, 2min);
   EXPECT_EQ(config.durations.image_pull_timeout, 1h);
+  EXPECT_EQ(config.durations.image_pull_progress_timeout, 5min);
+  EXPECT_EQ(config.durations.image_minimum_gc_age, 2min);
+  EXPECT_EQ(config.durations.image_gc_period, 1min);
+  EXPECT_EQ(message.imagegchighthresholdpercent(), 85);
+  EXPECT_EQ(message.imagegclowthresholdpercent(), 80);
   EXPECT_EQ(config.durations.runtime_poll_interval, 200ms);
   EXPECT_EQ(config.durations.runtime_idle_poll_interval, 2s);
   EXPECT_EQ(config.durations.shutdown_timeout, 10s);
+  EXPECT_EQ(config.durations.shutdown_grace_period, 30s);
+  EXPECT_EQ(config.durations.shutdown_grace_period_critical_pods, 10s);
   EXPECT_EQ(config.durations.crash_loop_back_off.initial, 10s);
   EXPECT_EQ(config.durations.crash_loop_back_off.maximum, 5min);
   EXPECT_EQ(config.durations.crash_loop_back_off.reset_after, 10min);

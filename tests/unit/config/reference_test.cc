@@ -166,27 +166,37 @@ TEST(Reload, AppliesTheReloadableDurationsAndNoOther) {
   const Config loaded = Built(
       "nodeLeaseDuration: 70s\napiServerStartWait: 7s\nrolloutProgressDeadline: 70s\nfileCheckFrequency: "
       "7s\nruntimeRequestTimeout: "
-      "7s\nimagePullTimeout: 70s\nruntimePollInterval: 70ms\n"
-      "runtimeIdlePollInterval: 7s\nshutdownTimeout: 7s\ncrashLoopBackOff: {initial: 7s, max: 70s, reset: 7m}\n");
+      "7s\nimagePullTimeout: 70s\nimagePullProgressTimeout: 7s\nimageMinimumGCAge: 7s\nimageGCPeriod: 7s\n"
+      "runtimePollInterval: 70ms\n"
+      "runtimeIdlePollInterval: 7s\nshutdownTimeout: 7s\nshutdownGracePeriod: 70s\n"
+      "shutdownGracePeriodCriticalPods: 7s\ncrashLoopBackOff: {initial: 7s, max: 70s, reset: 7m}\n");
   const Config next = ApplyReload(running, loaded);
   EXPECT_EQ(next.durations.file_check_frequency, loaded.durations.file_check_frequency);
   EXPECT_EQ(next.durations.crash_loop_back_off.initial, loaded.durations.crash_loop_back_off.initial);
   EXPECT_EQ(next.durations.crash_loop_back_off.maximum, loaded.durations.crash_loop_back_off.maximum);
   EXPECT_EQ(next.durations.crash_loop_back_off.reset_after, loaded.durations.crash_loop_back_off.reset_after);
+  EXPECT_EQ(next.durations.container_log_monitor_interval, loaded.durations.container_log_monitor_interval);
   EXPECT_EQ(next.durations.node_lease_duration, running.durations.node_lease_duration);
   EXPECT_EQ(next.durations.api_server_start_wait, running.durations.api_server_start_wait);
   EXPECT_EQ(next.durations.rollout_progress_deadline, running.durations.rollout_progress_deadline);
   EXPECT_EQ(next.durations.runtime_request_timeout, running.durations.runtime_request_timeout);
   EXPECT_EQ(next.durations.image_pull_timeout, running.durations.image_pull_timeout);
+  EXPECT_EQ(next.durations.image_pull_progress_timeout, running.durations.image_pull_progress_timeout);
+  EXPECT_EQ(next.durations.image_minimum_gc_age, running.durations.image_minimum_gc_age);
+  EXPECT_EQ(next.durations.image_gc_period, running.durations.image_gc_period);
   EXPECT_EQ(next.durations.runtime_poll_interval, running.durations.runtime_poll_interval);
   EXPECT_EQ(next.durations.runtime_idle_poll_interval, running.durations.runtime_idle_poll_interval);
   EXPECT_EQ(next.durations.shutdown_timeout, running.durations.shutdown_timeout);
+  EXPECT_EQ(next.durations.shutdown_grace_period, running.durations.shutdown_grace_period);
+  EXPECT_EQ(next.durations.shutdown_grace_period_critical_pods,
+            running.durations.shutdown_grace_period_critical_pods);
   std::set<std::string_view> reloadable;
   for (const Key& key : Reference()) {
     if (key.form == Form::kDuration && key.change == Change::kReloadable) reloadable.insert(key.path);
   }
-  EXPECT_THAT(reloadable, ::testing::ElementsAre("crashLoopBackOff.initial", "crashLoopBackOff.max",
-                                                 "crashLoopBackOff.reset", "fileCheckFrequency"));
+  EXPECT_THAT(reloadable, ::testing::ElementsAre("containerLogMonitorInterval", "crashLoopBackOff.initial",
+                                                 "crashLoopBackOff.max", "crashLoopBackOff.reset",
+                                                 "fileCheckFrequency"));
 }
 
 }  // namespace
