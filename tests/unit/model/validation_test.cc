@@ -237,6 +237,17 @@ TEST(NamesTest, AreAcceptedAsTheReferenceAcceptsThem) {
   }
 }
 
+TEST(NamesTest, AnAddressHasAPort) {
+  EXPECT_EQ(ParseAddressPort("10.0.0.1:9100")->address, "10.0.0.1");
+  EXPECT_EQ(ParseAddressPort("0.0.0.0:65535")->port, 65535);
+  EXPECT_EQ(ParseAddressPort("[2001:db8::1]:1")->address, "2001:db8::1");
+  for (const char* text :
+       {"", ":", ":9100", "9100", "localhost:9100", "10.0.0.1", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536",
+        "10.0.0.1:-1", "10.0.0.1:9100 ", "2001:db8::1:9100", "[10.0.0.1]:9100", "[]:9100", "[2001:db8::1]9100"}) {
+    EXPECT_FALSE(ParseAddressPort(text)) << text;
+  }
+}
+
 TEST(NamesTest, AVeryLongNameCostsNoMoreThanItsLength) {
   const std::string dots(1'000'000, '.');
   EXPECT_NE(CheckDns1123Subdomain(dots), "");
