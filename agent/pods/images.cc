@@ -8,9 +8,12 @@
 
 #include <fmt/format.h>
 
+#include "agent/async/within_deadline.h"
 #include "agent/base/digest.h"
 #include "agent/base/log.h"
+#include "agent/pods/garbage/damaged_images.h"
 #include "agent/pods/image_name.h"
+#include "agent/pods/pull_progress.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
@@ -25,6 +28,12 @@ namespace asio = boost::asio;
 namespace v1 = ::runtime::v1;
 
 namespace {
+
+// A removal takes as long as a few file operations.
+constexpr Nanoseconds kRemovalPoll = std::chrono::milliseconds(50);
+// Between two looks at the progress of pulls.
+constexpr Nanoseconds kLeastLook = std::chrono::milliseconds(100);
+constexpr Nanoseconds kMostLook = std::chrono::seconds(10);
 
 // Pulls with different credentials are different pulls. The digest keeps the credentials themselves out of the key.
 std::string KeyOf(const std::string& image, const std::vector<v1::AuthConfig>& auths) {
@@ -59,8 +68,9 @@ PullOutcome Fail(std::string reason, Error error) {
   return outcome;
 }
 
-PullOutcome Success(v1::Image image) {
+PullOutcome Success(v1::Image image, ImageHold hold) {
   PullOutcome outcome;
+  outcome.hold = std::move(hold);
   outcome.image_ref = image.id();
   outcome.image = std::move(image);
   return outcome;
@@ -101,12 +111,15 @@ struct ImagePuller::Pull {
 };
 
 ImagePuller::ImagePuller(async::Executor executor, async::Timeline& timeline, cri::Runtime& runtime,
-                         PullSettings settings, ImageCredentials* credentials)
+                         PullSettings settings, ImageCredentials* credentials, PullProgress* progress,
+                         DamagedImages* damaged)
     : executor_(executor),
       timeline_(timeline),
       runtime_(runtime),
       settings_(settings),
       credentials_(credentials),
+      progress_(progress),
+      damaged_(damaged),
       places_(executor, std::max(settings.parallel, 1)),
       scope_(executor) {}
 
@@ -115,14 +128,58 @@ ImagePuller::~ImagePuller() = default;
 Task<ImagePuller::Present> ImagePuller::Look(std::string image) {
   v1::ImageSpec spec;
   spec.set_image(image);
-  Result<v1::Image> found = co_await runtime_.ImageStatus(std::move(spec), settings_.request_timeout);
+  std::uint64_t removals = 0;
+  Result<v1::Image> found = Error();
+  bool stands = false;
+  // The answer may be older than a removal that went on meanwhile.
+  while (!stands) {
+    removals = removals_;
+    found = co_await runtime_.ImageStatus(spec, settings_.request_timeout);
+    stands = !found || (removals == removals_ && !removing_.contains(found->id()));
+    if (!stands) co_await timeline_.SleepFor(kRemovalPoll);
+  }
   Present present;
   if (found) {
+    present.hold = Hold(found->id());
     present.image = std::move(*found);
   } else if (found.error().kind() != ErrorKind::kAbsent) {
     present.status = found.error().WithContext("asking the runtime for image " + image);
   }
   co_return present;
+}
+
+ImageHold ImagePuller::Hold(const std::string& image_id) {
+  ++(*holds_)[image_id];
+  return {holds_.get(), [holds = holds_, image_id](const void*) {
+            const auto held = holds->find(image_id);
+            if (--held->second == 0) holds->erase(held);
+          }};
+}
+
+bool ImagePuller::IsNeeded(const std::string& image_id, const std::vector<std::string>& names) const {
+  if (holds_->contains(image_id)) return true;
+  return std::any_of(pulls_.begin(), pulls_.end(), [&names](const auto& entry) {
+    return std::find(names.begin(), names.end(), entry.second->image) != names.end();
+  });
+}
+
+Task<Status> ImagePuller::Remove(std::string image_id, std::vector<std::string> names, Nanoseconds timeout) {
+  if (IsNeeded(image_id, names)) {
+    co_return Error(ErrorKind::kConflict, "a container of image " + image_id + " is being started");
+  }
+  names.push_back(image_id);
+  removing_.insert(names.begin(), names.end());
+  v1::ImageSpec spec;
+  spec.set_image(image_id);
+  co_await async::kDeafToCancellation;
+  const Status removed = co_await runtime_.RemoveImage(std::move(spec), timeout);
+  for (const std::string& name : names) removing_.erase(name);
+  ++removals_;
+  co_return removed;
+}
+
+void ImagePuller::NoteFailedStart(const std::string& image_id, const Error& error) {
+  if (damaged_) damaged_->NoteFailedStart(image_id, error.message());
 }
 
 Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
@@ -133,7 +190,11 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
 
   Present present = co_await Look(image);
   if (!present.status) co_return Fail("ImageInspectError", present.status.error());
-  if (present.image && policy != "Always") co_return Success(std::move(*present.image));
+  // It is only given up when the registry still has it.
+  const bool suspected = present.image && damaged_ && damaged_->Suspects(present.image->id()) && policy != "Never";
+  if (present.image && policy != "Always" && !suspected) {
+    co_return Success(std::move(*present.image), std::move(present.hold));
+  }
   if (policy == "Never") {
     co_return Fail(
         "ErrImageNeverPull",
@@ -151,6 +212,7 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
   const std::string key = KeyOf(image, credentials.auths);
   const auto failed = failures_.find(key);
   if (!pulls_.contains(key) && failed != failures_.end() && failed->second.backoff.Waiting(timeline_.mono())) {
+    if (suspected && policy != "Always") co_return Success(std::move(*present.image), std::move(present.hold));
     const Failure& failure = failed->second;
     PullOutcome outcome =
         Fail("ImagePullBackOff", Error(ErrorKind::kRetry, fmt::format("Back-off pulling image \"{}\": {}: {}",
@@ -159,14 +221,25 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
     co_return outcome;
   }
 
-  const std::shared_ptr<Pull> pull = Join(key, image, request, std::move(credentials));
+  std::shared_ptr<Pull> pull = Join(key, image, request, credentials);
   if (request.on_pull) request.on_pull();
-  co_await Wait(pull, std::move(request.requester));
+  co_await Wait(pull, request.requester);
+  if (suspected && *pull->result) {
+    const std::string id = present.image->id();
+    present.hold.reset();
+    if (co_await TakeAway(id)) {
+      pull = Join(key, image, request, std::move(credentials));
+      co_await Wait(pull, std::move(request.requester));
+    }
+  }
   if (!*pull->result) {
     const Error& error = pull->result->error();
     const bool unavailable = IsRegistryUnavailable(error);
-    if (unavailable && settings_.always_if_reachable && present.image) {
-      PullOutcome outcome = Success(std::move(*present.image));
+    if (suspected && present.hold && policy != "Always") {
+      co_return Success(std::move(*present.image), std::move(present.hold));
+    }
+    if (unavailable && settings_.always_if_reachable && present.hold) {
+      PullOutcome outcome = Success(std::move(*present.image), std::move(present.hold));
       outcome.stale = true;
       co_return outcome;
     }
@@ -183,9 +256,19 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
     co_return Fail("ErrImagePull",
                    Error(ErrorKind::kRetry, fmt::format("image {} was pulled and removed again", request.image)));
   }
-  PullOutcome outcome = Success(std::move(*pulled.image));
+  PullOutcome outcome = Success(std::move(*pulled.image), std::move(pulled.hold));
   outcome.pulled = true;
   co_return outcome;
+}
+
+// Whoever asks for the image meanwhile waits (Look), and then finds it gone.
+Task<bool> ImagePuller::TakeAway(std::string image_id) {
+  if (!removing_.insert(image_id).second) co_return false;
+  co_await async::kDeafToCancellation;
+  const bool taken = co_await damaged_->TakeAway(image_id);
+  removing_.erase(image_id);
+  ++removals_;
+  co_return taken;
 }
 
 std::shared_ptr<ImagePuller::Pull> ImagePuller::Join(const std::string& key, const std::string& image,
@@ -210,6 +293,8 @@ std::shared_ptr<ImagePuller::Pull> ImagePuller::Join(const std::string& key, con
 
 Task<void> ImagePuller::RunPull(std::shared_ptr<Pull> pull, v1::PullImageRequest request, int priority) {
   const async::Semaphore::Permit place = co_await places_.Acquire(priority);
+  // Else what comes would be taken away again.
+  while (removing_.contains(pull->image)) co_await timeline_.SleepFor(kRemovalPoll);
   pull->pulling = true;
   pull->since = timeline_.mono();
   log::Info("pulling image", {{"image", pull->image}});
@@ -235,7 +320,7 @@ Task<Status> ImagePuller::PullWithEach(std::shared_ptr<Pull> pull, v1::PullImage
     const Nanoseconds left = deadline - timeline_.mono();
     if (i > 0 && left <= Nanoseconds::zero()) break;
     v1::PullImageRequest attempt = request;
-    const Result<std::string> answer = co_await runtime_.PullImage(std::move(attempt), left);
+    const Result<std::string> answer = co_await PullOnce(std::move(attempt), left);
     if (answer) co_return Ok();
     status = answer.error().WithContext("pulling image " + pull->image);
     if (answer.error().kind() == ErrorKind::kCancelled) break;
@@ -245,6 +330,30 @@ Task<Status> ImagePuller::PullWithEach(std::shared_ptr<Pull> pull, v1::PullImage
                    fmt::format("{} ({})", status.error().message(), credentials.file.error().message()));
   }
   co_return status;
+}
+
+Task<Result<std::string>> ImagePuller::PullOnce(v1::PullImageRequest request, Nanoseconds timeout) {
+  if (progress_ == nullptr || settings_.progress_timeout == Nanoseconds::zero()) {
+    co_return co_await runtime_.PullImage(std::move(request), timeout);
+  }
+  const Nanoseconds between = std::clamp(settings_.progress_timeout / 5, kLeastLook, kMostLook);
+  auto call = runtime_.PullImage(std::move(request), timeout);
+  async::Running<Result<std::string>> pull(executor_, std::move(call));
+  std::optional<std::uint64_t> seen;
+  MonoTime moved = timeline_.mono();
+  bool stalled = false;
+  while (!stalled && !co_await pull.WaitUntil(&timeline_, timeline_.mono() + between) && !pull.cancelled()) {
+    const std::optional<std::uint64_t> now = co_await progress_->Look(settings_.request_timeout);
+    if (!now || now != seen) moved = timeline_.mono();
+    seen = now;
+    stalled = timeline_.mono() - moved >= settings_.progress_timeout;
+  }
+  co_await pull.End();
+  if (pull.answer() && (!stalled || *pull.answer())) co_return std::move(*pull.answer());
+  co_return Error(ErrorKind::kTimeout,
+                  fmt::format("nothing came from the registry for {} (imagePullProgressTimeout), so the pull was given "
+                              "up; look at the registry and the way to it",
+                              FormatDuration(settings_.progress_timeout)));
 }
 
 Task<ImageCredentials::Answer> ImagePuller::Credentials(std::vector<v1::AuthConfig> own, std::string repository) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +23,16 @@
 
 namespace daemonsetd::pods {
 
+class DamagedImages;
+class PullProgress;
+
 struct PullSettings {
   int parallel = 4;  // pulls at the same time on this node
   BackoffLimits backoff{.initial = std::chrono::seconds(10), .maximum = std::chrono::minutes(5)};
-  // One pull, from the start of the download. CRI reports no progress, so a hanging pull is only told by its length.
-  Nanoseconds pull_timeout = std::chrono::minutes(30);
+  Nanoseconds pull_timeout = std::chrono::minutes(30);  // one pull, from the start of the download
+  // A pull is given up when nothing came to the disk for this long (GC-06). CRI tells no progress, so it is read off
+  // the disk (pull_progress.h); where that cannot be seen, only pull_timeout counts. Zero: likewise.
+  Nanoseconds progress_timeout = Nanoseconds::zero();
   Nanoseconds request_timeout = std::chrono::minutes(2);  // ImageStatus
   // Policy Always starts with the image that is here when the registry cannot be reached (GC-08).
   bool always_if_reachable = false;
@@ -48,7 +54,11 @@ struct PullRequest {
   std::function<void()> on_pull;             // called, if set, when this request is going to wait for a pull
 };
 
+// While one of these lives, no image garbage collection takes the image (GC-03).
+using ImageHold = std::shared_ptr<const void>;
+
 struct PullOutcome {
+  ImageHold hold;         // when `status` is good
   cri::v1::Image image;   // when `status` is good
   std::string image_ref;  // what CreateContainer wants
   Status status = Ok();
@@ -81,9 +91,11 @@ std::string Describe(const PullState& state, const Now& now);
 // Everything on the loop thread.
 class ImagePuller {
  public:
-  // `runtime`, `timeline` and `credentials` must outlive the puller. Without credentials every pull is anonymous.
+  // What it is given must outlive the puller. Without credentials every pull is anonymous, without `progress` no pull
+  // is given up for want of it, and without `damaged` no image is ever suspected.
   ImagePuller(async::Executor executor, async::Timeline& timeline, cri::Runtime& runtime, PullSettings settings,
-              ImageCredentials* credentials = nullptr);
+              ImageCredentials* credentials = nullptr, PullProgress* progress = nullptr,
+              DamagedImages* damaged = nullptr);
   ~ImagePuller();
   ImagePuller(const ImagePuller&) = delete;
   ImagePuller& operator=(const ImagePuller&) = delete;
@@ -92,6 +104,13 @@ class ImagePuller {
   // may wait for it, and what it fetched is not fetched again. Back-off counts per image and credentials, so that new
   // credentials are tried at once (GC-04). Throws operation_aborted when the caller is cancelled.
   Task<PullOutcome> Ensure(PullRequest request);
+
+  // A container of this image could not be started. After a loss of power that may be the image's fault; then the next
+  // Ensure fetches it anew, once (DamagedImages).
+  void NoteFailedStart(const std::string& image_id, const Error& error);
+
+  // Removes an image, under all its names, unless somebody here is about to use it (kConflict).
+  Task<Status> Remove(std::string image_id, std::vector<std::string> names, Nanoseconds timeout);
 
   // Sorted by image.
   std::vector<PullState> States() const;
@@ -114,12 +133,17 @@ class ImagePuller {
   struct Present {
     Status status = Ok();                 // the question failed
     std::optional<cri::v1::Image> image;  // unset: not here
+    ImageHold hold;
   };
 
   Task<Present> Look(std::string image);
   Task<ImageCredentials::Answer> Credentials(std::vector<cri::v1::AuthConfig> own, std::string repository);
   Task<void> RunPull(std::shared_ptr<Pull> pull, cri::v1::PullImageRequest request, int priority);
   Task<Status> PullWithEach(std::shared_ptr<Pull> pull, cri::v1::PullImageRequest request);
+  Task<Result<std::string>> PullOnce(cri::v1::PullImageRequest request, Nanoseconds timeout);
+  Task<bool> TakeAway(std::string image_id);
+  ImageHold Hold(const std::string& image_id);
+  bool IsNeeded(const std::string& image_id, const std::vector<std::string>& names) const;
   Task<void> Wait(std::shared_ptr<Pull> pull, std::string requester);
   std::shared_ptr<Pull> Join(const std::string& key, const std::string& image, const PullRequest& request,
                              ImageCredentials::Answer credentials);
@@ -132,10 +156,16 @@ class ImagePuller {
   cri::Runtime& runtime_;
   PullSettings settings_;
   ImageCredentials* credentials_;
+  PullProgress* progress_;
+  DamagedImages* damaged_;
   async::Semaphore places_;
   async::TaskScope scope_;
   std::map<std::string, std::shared_ptr<Pull>> pulls_;  // by image and credentials
   std::map<std::string, Failure> failures_;             // by the same
+  // By image ID. Shared with the holds, which may outlive the puller.
+  std::shared_ptr<std::map<std::string, int>> holds_ = std::make_shared<std::map<std::string, int>>();
+  std::set<std::string> removing_;  // IDs and names
+  std::uint64_t removals_ = 0;      // that ended
 };
 
 }  // namespace daemonsetd::pods

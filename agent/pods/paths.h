@@ -75,6 +75,8 @@ class PodPaths {
 
 inline constexpr std::string_view kEmptyDirPlugin = "kubernetes.io~empty-dir";
 inline constexpr std::string_view kSubPaths = "volume-subpaths";
+// In a pod's directory: that it is ours, and whose it is (sandbox_dirs.h).
+inline constexpr std::string_view kPodMark = ".daemonsetd";
 inline constexpr std::size_t kMaxFileName = 255;
 
 }  // namespace daemonsetd::pods

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <memory>
@@ -31,6 +32,8 @@ int OpenBeneath(int directory, const char* name) {
 
 class Remover {
  public:
+  explicit Remover(std::string_view last) : last_(last) {}
+
   // Removes the entry `name` of `directory`, whose path is `path`.
   void Remove(int directory, const std::string& name, const std::string& path, int depth) {
     if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return;
@@ -74,7 +77,12 @@ class Remover {
       if (name != "." && name != "..") names.push_back(name);
     }
     if (errno != 0) return Fail("read " + path, errno);
-    for (const std::string& name : names) Remove(fd, name, path + "/" + name, depth + 1);
+    const bool is_root = depth == 0 && !last_.empty();
+    if (is_root) std::partition(names.begin(), names.end(), [this](const std::string& name) { return name != last_; });
+    for (const std::string& name : names) {
+      if (is_root && name == last_ && problems_ != 0) return;
+      Remove(fd, name, path + "/" + name, depth + 1);
+    }
   }
 
   void Mounted(const std::string& path) {
@@ -86,13 +94,14 @@ class Remover {
     if (problems_++ == 0) first_ = error;
   }
 
+  const std::string_view last_;
   Status first_ = Ok();
   std::size_t problems_ = 0;
 };
 
 }  // namespace
 
-Status RemoveTree(const std::string& path) {
+Status RemoveTree(const std::string& path, std::string_view last) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos || slash + 1 == path.size()) {
     return Error(ErrorKind::kInvalid, fmt::format("refusing to remove {}: not an absolute path of a file", path));
@@ -103,7 +112,7 @@ Status RemoveTree(const std::string& path) {
     if (errno == ENOENT) return Ok();
     return SystemError("open " + parent, errno);
   }
-  Remover remover;
+  Remover remover(last);
   remover.Remove(directory.get(), path.substr(slash + 1), path, 0);
   return remover.Finish();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "agent/base/result.h"
 
@@ -11,6 +12,8 @@ namespace daemonsetd::pods {
 // A mount point beneath it, bind mounts of the same file system included, is never entered: its content and the way to
 // it stay, the rest goes, and the error (kConflict) names it. (VO-05: deletion that walked into a live mount has
 // destroyed data.) `path` itself being a mount point is the same error.
-Status RemoveTree(const std::string& path);
+// `last`, an entry of `path`, goes after all others and only when they have: what says whose a directory is must
+// outlive what it says it of.
+Status RemoveTree(const std::string& path, std::string_view last = {});
 
 }  // namespace daemonsetd::pods

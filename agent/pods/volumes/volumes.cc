@@ -160,7 +160,7 @@ Status TearDownVolumes(const Directories& directories, const std::string& pod_ui
   for (auto mount = mounts->rbegin(); mount != mounts->rend(); ++mount) {
     DAEMONSETD_RETURN_IF_ERROR(Unmount(*mount, KindOf(*mount, directory)));
   }
-  return RemoveTree(directory);
+  return RemoveTree(directory, kPodMark);
 }
 
 Volumes::Volumes(Directories directories, async::BlockingPool& pool)
