@@ -1,14 +1,19 @@
 """What an agent measures and logs of a pod's life, and how a Prometheus gets at it."""
 
+import contextlib
 import http.client
 import json
+import pathlib
 import re
 import socket
+import subprocess
+import urllib.request
 
 import exposition
 from daemon import metric
 from manifests import container, daemon_set
 
+ALERTS = pathlib.Path(__file__).resolve().parents[2] / "packaging" / "monitoring" / "alerts.yaml"
 # Fails its probe from the moment on that somebody makes the file.
 PROBED = {"exec": {"command": ["sh", "-c", "! test -e /tmp/broken"]}, "periodSeconds": 1, "failureThreshold": 60}
 
@@ -157,3 +162,47 @@ def test_json_lines_have_the_keys_of_kubernetes(make_daemon):
     assert start["ts"] > 1.7e12, "milliseconds"
     assert start["daemonSet"] == "default/web"
     assert {line["v"] for line in lines if line["level"] == "debug"} == {4}
+
+
+@contextlib.contextmanager
+def prometheus(directory, targets):
+    """A Prometheus with our alert rules that scrapes these; answers a function that asks its API."""
+    port = free_port()
+    config = {"global": {"scrape_interval": "1s"}, "rule_files": [str(ALERTS)],
+              "scrape_configs": [{"job_name": "daemonsetd", "static_configs": [{"targets": targets}]}]}
+    (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+    with open(directory / "prometheus.log", "wb") as log:
+        process = subprocess.Popen(
+            ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data",
+             f"--web.listen-address=127.0.0.1:{port}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def ask(path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=10) as answer:
+                return json.load(answer)["data"]
+        except OSError:
+            return None  # it has not begun yet, or says so with 503
+
+    try:
+        yield ask
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_prometheus_scrapes_it_and_takes_the_rules(make_daemon, tmp_path):
+    target = f"127.0.0.1:{free_port()}"
+    agent = make_daemon(config={"metricsBindAddress": target}).start()
+    with prometheus(tmp_path, [target]) as ask:
+        def scraped():
+            found = (ask("targets") or {}).get("activeTargets", [])
+            return [one for one in found if one["health"] != "unknown"]
+
+        state, = agent.wait_for(scraped, "a scrape", 60)
+        assert (state["health"], state["lastError"]) == ("up", "")
+        agent.wait_for(lambda: ask("query?query=daemonsetd_node_name")["result"], "a series stored")
+        series, = ask("query?query=daemonsetd_node_name")["result"]
+        assert series["metric"]["node"] == "node-1"
+        groups = ask("rules")["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        assert len(rules) == ALERTS.read_text().count("- alert:")
