@@ -357,6 +357,13 @@ void PodSync::Refuse(const Round& round, const Wish& wish, const decide::StartAn
   std::string& told = refusals_[object->first];
   if (told != message) {
     told = message;
+    if (wish.set == nullptr) {  // else TellDecisions tells it
+      services_.observer->AdmissionRefused(answer.admission.reason);
+      log::Warning("no room for a pod on this node", {{"pod", NameOf(wish.pod)},
+                                                      {"node", settings_.node_name},
+                                                      {"reason", answer.admission.reason},
+                                                      {"err", message}});
+    }
     services_.events.Record(decide::ReferenceTo(*object->second), EventType::kWarning, "FailedScheduling", message);
   }
   if (!round.input.server_reachable) return;
