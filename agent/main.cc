@@ -1,4 +1,6 @@
 // daemonsetd: parse, load the configuration, build the agent, run, exit code.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -10,6 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/base/version.h"
 #include "agent/config/command_line.h"
+#include "agent/service/environment.h"
 
 namespace {
 
@@ -28,11 +31,17 @@ void ConfigureLog(const daemonsetd::config::Config& config) {
 int Serve(const daemonsetd::config::CommandLine& command_line, daemonsetd::config::LoadResult loaded) {
   namespace asio = boost::asio;
   ConfigureLog(*loaded.config);
+  auto environment = daemonsetd::service::ReadEnvironment(::getenv, ::getpid());
+  if (!environment) {
+    daemonsetd::log::Error("cannot start", {{"err", environment.error().message()}});
+    return kExitError;
+  }
   asio::io_context context(1);
   auto reload = [sources = command_line.sources] {
     return daemonsetd::config::Load(sources, daemonsetd::config::ReadSurroundings());
   };
-  daemonsetd::Agent agent(context.get_executor(), std::move(*loaded.config), std::move(reload));
+  daemonsetd::Agent agent(context.get_executor(), std::move(*loaded.config), std::move(reload),
+                          std::move(*environment));
   if (const daemonsetd::Status opened = agent.Open(); !opened) {
     daemonsetd::log::Error("cannot start", {{"err", opened.error().message()}});
     return kExitError;

@@ -11,6 +11,7 @@
 #include "agent/pods/hosted.h"
 #include "agent/pods/pod_workers.h"
 #include "agent/pods/runtime_view.h"
+#include "agent/service/status_line.h"
 
 namespace daemonsetd {
 
@@ -28,6 +29,7 @@ struct AgentFacts {
   std::string checkpoint_problem;              // empty while it is written
   std::string api_server;                      // "not configured", or where it is and how it does
   std::string coordinator;                     // who coordinates rollouts, as far as it is known here; may be empty
+  std::string certificate_problem;             // the same of the client certificate
   std::string api_server_problem;              // what a person must act upon; empty while all is well
 };
 
@@ -43,6 +45,9 @@ struct SnapshotSources {
 };
 
 std::shared_ptr<const local::Snapshot> BuildSnapshot(const SnapshotSources& sources);
+
+// Of the same, what a service manager shows: without the price of a whole snapshot.
+service::StatusFacts BuildStatusFacts(const SnapshotSources& sources);
 
 // Where the log of a container is, from what the runtime reports.
 Result<local::LogSource> FindContainerLog(const pods::PodWorkers& workers, const pods::RuntimeView& view,

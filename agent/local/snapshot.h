@@ -10,18 +10,14 @@
 #include <vector>
 
 #include "agent/decide/event_aggregation.h"
+#include "agent/decide/liveness.h"
 #include "agent/local/status_json.h"
 #include "agent/model/kubernetes.h"
 #include "status.pb.h"
 
 namespace daemonsetd::local {
 
-// One named check of /readyz, in the order shown.
-struct HealthCheck {
-  std::string name;  // "runtime", "manifests"
-  bool passed = false;
-  std::string detail;  // why it fails and what to do; empty when passed
-};
+using decide::HealthCheck;
 
 // Lists are sorted by namespace and name (the agent's duty). No field changes while nothing happens, so that equal
 // states give equal texts: moments, not ages.

@@ -27,6 +27,7 @@ ALLOWED = {
     "agent/kube": OUTER,
     "agent/store": OUTER,
     "agent/local": OUTER,
+    "agent/service": OUTER,
     "agent/config": OUTER,
     "agent/manifests": OUTER,
     "agent/node": OUTER | {"cri"},

@@ -27,7 +27,7 @@ class RoutesTest : public ::testing::Test {
 
   Route Find(std::string_view target, std::string_view method = "GET") {
     const std::function<std::string()> metrics = [] { return std::string("daemonsetd_extra 1\n"); };
-    return FindRoute(method, target, {snapshot_, WallTime(Seconds(1'000'000)), "{\"x\":1}\n", metrics});
+    return FindRoute(method, target, {snapshot_, WallTime(Seconds(1'000'000)), "{\"x\":1}\n", metrics, liveness_});
   }
   Answer Ask(std::string_view target, std::string_view method = "GET") {
     Route route = Find(target, method);
@@ -37,6 +37,7 @@ class RoutesTest : public ::testing::Test {
   }
 
   Snapshot snapshot_;
+  std::vector<HealthCheck> liveness_;
 };
 
 TEST_F(RoutesTest, EveryPathAnswers) {
@@ -86,6 +87,10 @@ TEST_F(RoutesTest, ReadyzNamesTheFailingCheck) {
   snapshot_.readiness[1].passed = true;
   EXPECT_EQ(Ask("/readyz").body, "ok");
   EXPECT_EQ(Ask("/livez?verbose").body, "[+]loop ok\nlivez check passed\n");
+  liveness_ = {{"blocking calls", false, "nothing ended"}};
+  EXPECT_EQ(Ask("/livez").status, 503);
+  EXPECT_THAT(Ask("/livez").body, HasSubstr("[-]blocking calls failed: nothing ended\n"));
+  EXPECT_EQ(Ask("/readyz").status, 503);
 }
 
 TEST_F(RoutesTest, LogsCarryTheirOptions) {
