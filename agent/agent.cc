@@ -82,7 +82,12 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
           [this](const std::string& pod_uid) { RuntimeChanged(pod_uid); },
           [this](Nanoseconds took, std::optional<Nanoseconds> interval) { runtime_metrics_.Listed(took, interval); }),
       image_credentials_(config_.message.imagecredentialsfile(), blocking_),
-      images_(executor, timeline_, ImageService(), PullSettingsOf(config_), &image_credentials_),
+      image_checkpoint_(store_),
+      pull_progress_(ImageService(), blocking_),
+      damaged_images_(runtime_, ImageService(), timeline_, image_checkpoint_, pods::ReadUptime,
+                      config_.durations.runtime_request_timeout),
+      images_(executor, timeline_, ImageService(), PullSettingsOf(config_), &image_credentials_, &pull_progress_,
+              &damaged_images_),
       network_(executor, timeline_, runtime_, config_.durations.runtime_request_timeout),
       volumes_(DirectoriesOf(config_.message), blocking_),
       prober_(executor, timeline_, blocking_, runtime_, processes_),
@@ -114,6 +119,8 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                      },
                  .flush = [this](MonoTime until) { return FlushBeforeShutdown(until); },
                  .on_change = [this] { Changed(); }}),
+      orphaned_pods_(services_, workers_, [this] { return KnowsAllPods(); }),
+      image_collector_(ImageCollectorPorts(), ImageCollectionOf(config_)),
       sockets_(
           services_, workers_,
           [this](const std::string& name_space, const std::string& name) { return RestartPod(name_space, name); },
@@ -155,7 +162,40 @@ cri::CallObserver Agent::CountCalls() {
 cri::Runtime& Agent::ImageService() {
   const std::string& endpoint = config_.message.imageserviceendpoint();
   if (endpoint == config_.message.runtimeendpoint()) return runtime_;
-  return image_service_.emplace(executor_, endpoint, CountCalls());
+  return image_service_ ? *image_service_ : image_service_.emplace(executor_, endpoint, CountCalls());
+}
+
+pods::ImageCollector::Ports Agent::ImageCollectorPorts() {
+  return {.executor = executor_,
+          .timeline = timeline_,
+          .blocking = blocking_,
+          .runtime = runtime_,
+          .image_service = ImageService(),
+          .images = images_,
+          .events = events_,
+          .records = image_checkpoint_,
+          .wanted = [this] { return WantedImages(); },
+          .node = [this] { return decide::ReferenceTo(Node()); },
+          .on_collected = [this](const std::string& reason) { images_collected_.With({{"reason", reason}}).Add(); }};
+}
+
+bool Agent::KnowsAllPods() const {
+  return manifests_.current().complete && (!api_server_ || api_server_->pods().complete());
+}
+
+// A node that is offline cannot fetch an image again: what a pod here may be made of next counts too (GC-01).
+std::optional<std::set<std::string>> Agent::WantedImages() const {
+  if (!KnowsAllPods()) return std::nullopt;
+  std::set<std::string> wanted;
+  const auto add = [&wanted](const corev1::PodSpec& spec) {
+    wanted.merge(cluster::CanonicalNames(cluster::ImagesOf(spec)));
+  };
+  for (const pods::Hosted& hosted : supervisor_.workloads()) add(hosted.workload.placement_spec);
+  for (const auto& [uid, worker] : workers_.all()) add(worker->pod().spec());
+  if (api_server_) {
+    for (const auto& pod : api_server_->pods().HostedPods()) add(pod->spec());
+  }
+  return wanted;
 }
 
 local::Handlers Agent::LocalHandlers() {
@@ -286,6 +326,7 @@ Task<void> Agent::Run() {
   scope_.Spawn("manifests", manifests_.Run());
   scope_.Spawn("checkpoint", store_.Run());
   scope_.Spawn("pods", RunPods());
+  scope_.Spawn("image garbage", image_collector_.Run());
   scope_.Spawn("sockets", sockets_.Run());
   scope_.Spawn("logs", logs_.Run());
   scope_.Spawn("shutdown", shutdown_.Run());
@@ -320,6 +361,7 @@ Task<void> Agent::RunPods() {
   if (api_server_) server.Spawn("API server", api_server_->Run());
   async::TaskScope deciders(executor_);
   deciders.Spawn("supervisor", supervisor_.Run());
+  deciders.Spawn("orphaned pods", orphaned_pods_.Run());
   if (coordinator_) deciders.Spawn("coordinator", coordinator_->Run());
   if (certificates_) deciders.Spawn("certificates", certificates_->Run());
   co_await deciders.HoldUntilCancelled();

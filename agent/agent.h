@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "agent/api_metrics.h"
@@ -25,12 +26,16 @@
 #include "agent/node_shutdown.h"
 #include "agent/pod_metrics.h"
 #include "agent/pods/event_log.h"
+#include "agent/pods/garbage/damaged_images.h"
+#include "agent/pods/garbage/image_collector.h"
+#include "agent/pods/garbage/orphaned_pods.h"
 #include "agent/pods/image_credentials.h"
 #include "agent/pods/images.h"
 #include "agent/pods/logs/log_rotator.h"
 #include "agent/pods/pod_services.h"
 #include "agent/pods/pod_workers.h"
 #include "agent/pods/probes/prober.h"
+#include "agent/pods/pull_progress.h"
 #include "agent/pods/runtime_view.h"
 #include "agent/pods/socket_watch.h"
 #include "agent/pods/supervisor.h"
@@ -87,6 +92,11 @@ class Agent {
   void CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime);
   cri::CallObserver CountCalls();
   cri::Runtime& ImageService();
+  pods::ImageCollector::Ports ImageCollectorPorts();
+  // Every source of pods was read completely once.
+  bool KnowsAllPods() const;
+  // By the runtime's names; unset: not known yet.
+  std::optional<std::set<std::string>> WantedImages() const;
   local::Handlers LocalHandlers();
   // After the facts were brought up to date.
   SnapshotSources Sources();
@@ -135,6 +145,9 @@ class Agent {
   Checkpoint checkpoint_;
   pods::RuntimeView view_;
   pods::ImageCredentials image_credentials_;
+  ImageCheckpoint image_checkpoint_;
+  pods::PullProgress pull_progress_;
+  pods::DamagedImages damaged_images_;
   pods::ImagePuller images_;
   pods::NetworkGate network_;
   pods::Volumes volumes_;
@@ -147,6 +160,10 @@ class Agent {
   std::unique_ptr<Certificates> certificates_;         // null without a kubeconfig
   std::unique_ptr<rollout::Coordinator> coordinator_;  // null also where others make the pods
   NodeShutdown shutdown_;
+  pods::OrphanedPods orphaned_pods_;
+  local::Family<local::Counter>& images_collected_ = registry_.AddCounters(
+      "daemonsetd_image_garbage_collected_total", "Images that were removed because nothing needed them, by reason.");
+  pods::ImageCollector image_collector_;
   pods::SocketWatch sockets_;
   pods::LogRotator logs_;
   manifests::ManifestSource manifests_;

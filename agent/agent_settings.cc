@@ -39,7 +39,19 @@ pods::PullSettings PullSettingsOf(const config::Config& config) {
   pods::PullSettings settings;
   settings.parallel = config.message.maxparallelimagepulls();
   settings.pull_timeout = config.durations.image_pull_timeout;
+  settings.progress_timeout = config.durations.image_pull_progress_timeout;
   settings.request_timeout = config.durations.runtime_request_timeout;
+  return settings;
+}
+
+pods::ImageCollectorSettings ImageCollectionOf(const config::Config& config) {
+  pods::ImageCollectorSettings settings;
+  settings.thresholds = {.high_percent = config.message.imagegchighthresholdpercent(),
+                         .low_percent = config.message.imagegclowthresholdpercent(),
+                         .minimum_age = config.durations.image_minimum_gc_age};
+  settings.pinned.assign(config.message.pinnedimages().begin(), config.message.pinnedimages().end());
+  settings.period = config.durations.image_gc_period;
+  settings.call_timeout = config.durations.runtime_request_timeout;
   return settings;
 }
 

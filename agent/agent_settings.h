@@ -9,6 +9,7 @@
 #include "agent/local/server.h"
 #include "agent/manifests/source.h"
 #include "agent/node/facts.h"
+#include "agent/pods/garbage/image_collector.h"
 #include "agent/pods/images.h"
 #include "agent/pods/logs/log_rotator.h"
 #include "agent/pods/runtime_view.h"
@@ -22,6 +23,7 @@ pods::Directories DirectoriesOf(const config::Message& config);
 std::string SocketPath(const std::string& endpoint);
 pods::RuntimeViewSettings ViewSettingsOf(const config::Config& config);
 pods::PullSettings PullSettingsOf(const config::Config& config);
+pods::ImageCollectorSettings ImageCollectionOf(const config::Config& config);
 pods::LogRotationSettings LogRotationOf(const config::Config& config);
 pods::PodSettings PodSettingsOf(const config::Config& config, const node::MachineFacts& machine);
 manifests::SourceOptions SourceOptionsOf(const config::Config& config);

@@ -181,6 +181,15 @@ corev1::ObjectReference ReferenceTo(const appsv1::DaemonSet& daemon_set) {
   return reference;
 }
 
+corev1::ObjectReference ReferenceTo(const corev1::Node& node) {
+  corev1::ObjectReference reference;
+  reference.set_apiversion("v1");
+  reference.set_kind("Node");
+  reference.set_name(node.metadata().name());
+  reference.set_uid(node.metadata().name());
+  return reference;
+}
+
 corev1::ObjectReference ReferenceToContainer(const corev1::Pod& pod, const std::string& container) {
   corev1::ObjectReference reference = ReferenceTo(pod);
   if (HasContainer(pod.spec().containers(), container)) {

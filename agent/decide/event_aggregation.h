@@ -78,6 +78,8 @@ class EventRing {
 // What an event is about.
 corev1::ObjectReference ReferenceTo(const corev1::Pod& pod);
 corev1::ObjectReference ReferenceTo(const appsv1::DaemonSet& daemon_set);
+// With its name as UID, as the kubelet refers to its node: what looks for a node's Events looks for that.
+corev1::ObjectReference ReferenceTo(const corev1::Node& node);
 // With the kubelet's fieldPath, "spec.containers{name}" or "spec.initContainers{name}"; the pod itself when it has no
 // such container.
 corev1::ObjectReference ReferenceToContainer(const corev1::Pod& pod, const std::string& container);
