@@ -38,6 +38,7 @@ CERTIFICATE_DAYS = 30
 # Below the ports that the kernel gives to outgoing connections: a client that tries again and again to reach a server
 # that is down could otherwise be given that server's port, and then talks to itself.
 PORTS = range(20000, 32000)
+HOST_OF_MACHINES = "10.0.2.2"  # what QEMU's virtual machines call this one's loopback
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -292,7 +293,8 @@ class Cluster:
                 f"--tls-private-key-file={pki.server_key}", f"--service-account-key-file={pki.accounts_public}",
                 f"--service-account-signing-key-file={pki.accounts_key}",
                 "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
-                "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+                "--authorization-mode=Node,RBAC", "--enable-bootstrap-token-auth",
+                "--enable-admission-plugins=NodeRestriction",
                 "--allow-privileged=true", *self._apiserver_arguments]
 
     def _controller_manager_command(self):
@@ -402,7 +404,8 @@ class Pki:
         self.directory.chmod(0o700)
         self._certificate("ca", "/CN=daemonsetd-test-ca", "basicConstraints=critical,CA:TRUE",
                           "keyUsage=critical,keyCertSign,cRLSign", signed=False)
-        self.server_for("server", "IP:127.0.0.1", "DNS:localhost", "DNS:kubernetes.default.svc", "IP:10.96.0.1")
+        self.server_for("server", "IP:127.0.0.1", "DNS:localhost", "DNS:kubernetes.default.svc", "IP:10.96.0.1",
+                        f"IP:{HOST_OF_MACHINES}")
         self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.accounts_key)
         self._openssl("ec", "-in", self.accounts_key, "-pubout", "-out", self.accounts_public)
 
