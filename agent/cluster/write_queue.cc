@@ -1,5 +1,7 @@
 #include "agent/cluster/write_queue.h"
 
+#include <algorithm>
+
 #include <utility>
 
 #include "agent/base/log.h"
@@ -64,6 +66,10 @@ void WriteQueue::Ended(const std::string& key, const std::string& what, Nanoseco
 bool WriteQueue::IsUnderWay(const std::string& key) const {
   const auto entry = entries_.find(key);
   return entry != entries_.end() && entry->second.under_way;
+}
+
+bool WriteQueue::AnyUnderWay() const {
+  return std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second.under_way; });
 }
 
 std::string WriteQueue::ErrorOf(const std::string& key) const {

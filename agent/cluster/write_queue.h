@@ -34,6 +34,7 @@ class WriteQueue {
   void Ask(const std::string& key, const std::string& what, Nanoseconds settle, const Write& write);
 
   bool IsUnderWay(const std::string& key) const;
+  bool AnyUnderWay() const;
   // Of the last try of this key; empty when it succeeded, or when there was none.
   std::string ErrorOf(const std::string& key) const;
   // When something that was asked for and put off may be tried again.

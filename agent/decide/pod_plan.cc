@@ -42,8 +42,12 @@ class Planner {
       PlanTermination();
     } else if (!memory_.terminal_phase.empty()) {
       PlanTerminal();
+      plan_.at_rest = plan_.actions.empty() && memory_.in_flight.empty();
+    } else if (intent_.rest == PodIntent::Rest::kStop) {
+      PlanRest();
     } else {
       PlanRunning();
+      if (intent_.rest == PodIntent::Rest::kNothingStarts) LeaveStartsOut();
     }
     return std::move(plan_);
   }
@@ -171,6 +175,28 @@ class Planner {
       return;
     }
     plan_.finished = memory_.in_flight.empty();
+  }
+
+  void PlanRest() {
+    if (AnyStartInFlight()) {
+      WaitFor("a start that is being cancelled");
+      return;
+    }
+    if (!StopAll(RemainingGrace(), intent_.reason)) {
+      WaitFor("its containers to stop: " + intent_.reason);
+      return;
+    }
+    // The network gets its addresses back: nobody could tell it after a reboot.
+    for (const PodSandboxStatus& sandbox : observed_.sandboxes) {
+      if (sandbox.state() == SANDBOX_READY) Add(StopSandbox{sandbox.id()});
+    }
+    WaitFor(intent_.reason);
+    plan_.at_rest = plan_.actions.empty() && memory_.in_flight.empty();
+  }
+
+  void LeaveStartsOut() {
+    const auto starts = std::erase_if(plan_.actions, [](const Action& action) { return IsStart(action); });
+    if (starts > 0) plan_.waiting_for = intent_.reason;
   }
 
   // Succeeded or Failed: nothing runs any more, the records stay as evidence.
@@ -460,6 +486,12 @@ struct TextOf {
 
 std::string OperationKey(const Action& action) { return std::visit(KeyOf{}, action); }
 std::string ToString(const Action& action) { return std::visit(TextOf{}, action); }
+
+bool IsStart(const Action& action) {
+  return std::holds_alternative<SetUpPod>(action) || std::holds_alternative<CreateSandbox>(action) ||
+         std::holds_alternative<StartContainer>(action) || std::holds_alternative<StartCreatedContainer>(action) ||
+         std::holds_alternative<RunPostStart>(action);
+}
 
 PodPlan PlanPod(const corev1::Pod& pod, const PodIntent& intent, const ObservedPod& observed, const PodMemory& memory,
                 MonoTime now) {

@@ -73,7 +73,14 @@ std::string OperationKey(const Action& action);
 std::string ToString(const Action& action);
 
 struct PodIntent {
+  // Of a pod that stays here while the machine goes down, and comes back if it does not.
+  enum class Rest {
+    kNone,
+    kNothingStarts,  // what runs goes on until it is its turn
+    kStop,           // containers and sandbox, within `kill_at`; records, volumes and directories stay
+  };
   bool terminate = false;
+  Rest rest = Rest::kNone;
   // The end of the one grace clock; every stop gets what is left of it.
   MonoTime kill_at{};
   std::string reason;
@@ -83,8 +90,12 @@ struct PodPlan {
   std::vector<Action> actions;      // may all start now, independent of each other
   std::optional<MonoTime> wake_at;  // plan again at this moment though nothing happens
   std::string waiting_for;          // one sentence for people; empty when nothing is missing
+  bool at_rest = false;             // nothing of it runs, as Rest::kStop asks
   bool finished = false;            // nothing of the pod is left
 };
+
+// It begins something that runs.
+bool IsStart(const Action& action);
 
 PodPlan PlanPod(const corev1::Pod& pod, const PodIntent& intent, const ObservedPod& observed, const PodMemory& memory,
                 MonoTime now);

@@ -34,6 +34,10 @@ class PodWorkers {
   // Of an ended pod, or of one that never had a worker: its record goes, and its worker.
   void Forget(const std::string& uid);
 
+  // The machine goes down: no pod starts anything until GoOn, one that is new included.
+  void StartNothing(std::string reason);
+  void GoOn();
+
   // The runtime's record of this pod changed. False when nobody here minds it.
   bool RuntimeChanged(const std::string& uid);
 
@@ -44,6 +48,7 @@ class PodWorkers {
   std::function<void()> on_change_;
   async::TaskScope scope_;
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;
+  std::string nothing_starts_;   // why; empty: pods start
   std::set<std::string> ended_;  // UIDs of workers that have nothing left to do
 };
 
