@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds daemonsetd's .deb and .rpm from a tarball of the committed tree, without network and reproducibly.
 
-  package.py [--out DIR] [--work DIR]   both packages, and the tarball, in DIR (default: build/packages)
-  package.py --check                    builds twice, the second time under other circumstances, and compares every byte
+  package.py [--out DIR]   both packages, and the tarball, in DIR (default: build/packages)
+  package.py --check       builds twice, the second time under other circumstances, and compares every byte
 
 The programs are compiled once: the .rpm is made of what the build of the .deb compiled, so both hold the same code.
 `packaging/debian` and `packaging/rpm/daemonsetd.spec` build by themselves as well, for those who package for a distribution.
@@ -53,11 +53,11 @@ def run(command, environment, directory, log):
         sys.exit(f"package: {command[0]} failed; {log} has all of it")
 
 
-def make_tarball(path, epoch):
+def make_tarball(path, commit, epoch):
     """The committed tree as git archives it, and the commit's name: members carry the commit's time and no owner."""
-    commit = git("rev-parse", "--short=12", "HEAD").decode().strip()
+    name = git("rev-parse", "--short=12", commit).decode().strip()
     archive = git("-c", "tar.umask=0022", "archive", "--format=tar", f"--prefix=daemonsetd-{version()}/",
-                  f"--add-virtual-file=daemonsetd-{version()}/.commit:{commit}", "HEAD")
+                  f"--add-virtual-file=daemonsetd-{version()}/.commit:{name}", commit)
     with path.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=epoch) as packed:
         packed.write(archive)
 
@@ -80,14 +80,14 @@ def rpmbuild(specification, source, work, **more):
             *(word for name, value in settings.items() for word in ("--define", f"{name} {value}"))]
 
 
-def build(out, work, environment):
+def build(commit, out, work, environment):
     """Fills `out` with the three files. `work` is emptied, and holds the sources and the log afterwards."""
-    epoch = int(git("log", "-1", "--format=%ct", "HEAD"))
+    epoch = int(git("log", "-1", "--format=%ct", commit))
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     out.mkdir(parents=True, exist_ok=True)
     tarball, deb, rpm = (out / name for name in file_names())
-    make_tarball(tarball, epoch)
+    make_tarball(tarball, commit, epoch)
     subprocess.run(["tar", "--extract", "--preserve-permissions", "--file", tarball], cwd=work, check=True)
     source = work / f"daemonsetd-{version()}"
     (source / "debian").symlink_to("packaging/debian")
@@ -109,14 +109,14 @@ def build(out, work, environment):
     shutil.move(work / rpm.name, rpm)
 
 
-def check(out, work):
+def check(commit, out, work):
     """Builds once more where everything that must not matter is different."""
     first, second = out, work / "again/packages"
-    build(first, work / "build", dict(os.environ))
+    build(commit, first, work / "build", dict(os.environ))
     other = {**os.environ, "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "CCACHE_DISABLE": "1", "HOME": str(work / "again")}
     mask = os.umask(0o027)
     try:
-        build(second, work / "again/a/longer/way/to/the/sources", other)
+        build(commit, second, work / "again/a/longer/way/to/the/sources", other)
     finally:
         os.umask(mask)
     different = [name for name in file_names() if not filecmp.cmp(first / name, second / name, shallow=False)]
@@ -130,16 +130,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "build/packages")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "build/package-work")
+    parser.add_argument("--commit", default="HEAD", help="what to package instead of HEAD")
     parser.add_argument("--check", action="store_true", help="build twice and compare")
     given = parser.parse_args()
     out, work = given.out.resolve(), given.work.resolve()
-    if git("status", "--porcelain", "--untracked-files=no"):
+    if given.commit == "HEAD" and git("status", "--porcelain", "--untracked-files=no"):
         print("package: changes that are not committed are not packaged", file=sys.stderr)
     begin = time.monotonic()
     if given.check:
-        check(out, work)
+        check(given.commit, out, work)
     else:
-        build(out, work / "build", dict(os.environ))
+        build(given.commit, out, work / "build", dict(os.environ))
     for name in file_names():
         print(f"{(out / name).stat().st_size:>10} {out / name}")
     print(f"{time.monotonic() - begin:.0f} s")
