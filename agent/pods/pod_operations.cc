@@ -11,6 +11,7 @@
 #include "agent/pods/env.h"
 #include "agent/pods/hosts_file.h"
 #include "agent/pods/log_links.h"
+#include "agent/pods/logs/log_files.h"
 #include "agent/pods/probe_target.h"
 #include "agent/pods/sandbox_dirs.h"
 #include "cri/convert.h"
@@ -461,7 +462,7 @@ std::vector<std::string> PodOperations::LogFilesOf(const std::string& container_
 
 Task<void> PodOperations::RemoveFiles(std::vector<std::string> files) {
   std::function<Status()> remove = [files = std::move(files)]() -> Status {
-    for (const std::string& file : files) DAEMONSETD_RETURN_IF_ERROR(RemoveLogLink(file));
+    for (const std::string& file : files) DAEMONSETD_RETURN_IF_ERROR(RemoveLogFilesOf(file));
     return Ok();
   };
   if (const Status removed = co_await services_.blocking.Run(std::move(remove)); !removed) {

@@ -1,6 +1,7 @@
 // What is no step of a life: version, images, commands, logs, deadlines.
 #include "tests/contract/runtime_contract.h"
 
+#include <filesystem>
 #include <fstream>
 #include <regex>
 
@@ -120,7 +121,13 @@ TEST_P(RuntimeContract, ACancelledCallEndsAndSaysSo) {
 TEST_P(RuntimeContract, ReopensTheLogOfARunningContainerOnly) {
   const std::string sandbox = RunSandbox("pod");
   const std::string running = Start(sandbox, "pod", Polite());
+  const auto status = Run(runtime_->ContainerStatus(running, false, kCallTimeout));
+  ASSERT_TRUE(status) << status.error().message();
+  const std::string& log = status->status().log_path();
+  ASSERT_TRUE(std::filesystem::exists(log)) << log;
+  std::filesystem::rename(log, log + ".20261127-101500");
   EXPECT_TRUE(Run(runtime_->ReopenContainerLog(running, kCallTimeout)));
+  EXPECT_TRUE(std::filesystem::exists(log)) << log;
   const std::string ended = Start(sandbox, "pod", Succeeds());
   WaitForExit(ended);
   EXPECT_FALSE(Run(runtime_->ReopenContainerLog(ended, kCallTimeout)));

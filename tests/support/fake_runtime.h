@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <fstream>
 #include <functional>
 #include <list>
 #include <map>
@@ -83,6 +84,8 @@ class FakeRuntime final : public cri::Runtime {
   void AddImage(const std::string& name, std::uint64_t bytes = 1 << 20);
   // Images that are neither present nor pullable fail as on a registry without them.
   void SetPull(const std::string& name, PullAnswer answer);
+  void PinImage(const std::string& name) { images_.at(name).set_pinned(true); }
+  void SetImageRoot(std::string path) { image_root_ = std::move(path); }
   void SetEventsSupported(bool supported) { events_supported_ = supported; }
   void SetCgroupDriver(std::optional<v1::CgroupDriver> driver) { cgroup_driver_ = driver; }
   void SetNetworkReady(bool ready) { network_ready_ = ready; }
@@ -183,6 +186,8 @@ class FakeRuntime final : public cri::Runtime {
   void Terminate(Container& container, Seconds grace, Done done);
   void Exit(Container& container, int exit_code, const std::string& reason);
   void EraseContainer(const std::string& id);
+  // Makes the file where it is not there.
+  static std::ofstream OpenLog(const Container& container);
   void WriteLog(const Container& container) const;
   void Emit(const std::string& id, v1::ContainerEventType type);
   void NoteLive();
@@ -213,7 +218,8 @@ class FakeRuntime final : public cri::Runtime {
   };
   std::list<Injected> faults_;
 
-  std::map<std::string, v1::Image> images_;            // by name
+  std::map<std::string, v1::Image> images_;  // by name
+  std::string image_root_ = "/var/lib/containerd";
   std::list<std::unique_ptr<Sandbox>> sandboxes_;      // oldest first
   std::list<std::unique_ptr<Container>> containers_;   // oldest first
   std::map<std::string, std::string> reserved_names_;  // name → ID that holds it

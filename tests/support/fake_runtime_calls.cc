@@ -331,6 +331,7 @@ Task<daemonsetd::Status> FakeRuntime::ReopenContainerLog(std::string container_i
     if (container->status.state() != v1::CONTAINER_RUNNING) {
       return done(CriError(ErrorKind::kRetry, "ReopenContainerLog", "container is not running"));
     }
+    if (writes_logs_) OpenLog(*container);
     done(Ok());
   });
 }

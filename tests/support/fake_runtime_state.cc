@@ -211,11 +211,15 @@ void FakeRuntime::EraseContainer(const std::string& id) {
   std::erase_if(containers_, [&](const auto& each) { return each.get() == container; });
 }
 
-void FakeRuntime::WriteLog(const Container& container) const {
-  if (container.status.log_path().empty()) return;
+std::ofstream FakeRuntime::OpenLog(const Container& container) {
   const std::filesystem::path path(container.status.log_path());
   std::filesystem::create_directories(path.parent_path());
-  std::ofstream log(path, std::ios::app);
+  return std::ofstream(path, std::ios::app);
+}
+
+void FakeRuntime::WriteLog(const Container& container) const {
+  if (container.status.log_path().empty()) return;
+  std::ofstream log = OpenLog(container);
   std::string stamp = FormatRfc3339(timeline_.Read().wall);
   stamp.insert(stamp.size() - 1, ".000000001");
   for (const std::string& line : container.behaviour.output) log << stamp << " stdout F " << line << "\n";

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -32,6 +34,32 @@ class LogReaderTest : public ::testing::Test {
 
   void Append(const std::string& text) { std::ofstream(path_, std::ios::app) << text; }
   void Rotate(const std::string& suffix) { fs::rename(path_, path_ + "." + suffix); }
+
+  // As the agent does it: the compressed file has the time of the plain one, which goes last.
+  void Compress(const std::string& suffix, bool finish = true) {
+    const std::string plain = path_ + "." + suffix;
+    std::ifstream in(plain);
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    const gzFile out = gzopen((plain + ".gz").c_str(), "wb");
+    gzwrite(out, text.data(), static_cast<unsigned>(text.size()));
+    gzclose(out);
+    struct stat facts{};
+    ASSERT_EQ(stat(plain.c_str(), &facts), 0);
+    const timespec times[2] = {facts.st_atim, facts.st_mtim};
+    ASSERT_EQ(utimensat(AT_FDCWD, (plain + ".gz").c_str(), times, 0), 0);
+    if (finish) fs::remove(plain);
+  }
+  std::string Lines(int from, int to) {
+    std::string text;
+    for (int i = from; i < to; ++i) text += fmt::format("line {}\n", i);
+    return text;
+  }
+  void AppendLines(int from, int to) {
+    for (int i = from; i < to; ++i) Append(Record(fmt::format("line {}", i)));
+  }
+  static std::size_t OpenDescriptors() {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator("/proc/self/fd"), {}));
+  }
 
   // Reads until the end is reached for good; at most a few idle passes.
   static std::string Drain(LogReader& reader) {
@@ -136,6 +164,191 @@ TEST_F(LogReaderTest, ReadsWhatIsWrittenToTheOldFileAfterTheRename) {
   EXPECT_FALSE(chunk->settled);
   old << Record("b") << std::flush;
   EXPECT_EQ(Drain(*reader), "b\nc\n");
+}
+
+// The runtime may be slow to let go of the old file, and nobody knows how slow.
+TEST_F(LogReaderTest, StaysWithTheOldFileForAsLongAsItIsWritten) {
+  Append(Record("a"));
+  auto reader = LogReader::Open(path_, {.follow = true});
+  ASSERT_TRUE(reader.has_value());
+  std::ofstream old(path_, std::ios::app);
+  Rotate("20261125-001800");
+  Append(Record("z"));
+  std::string seen;
+  for (int look = 0; look < 10; ++look) {
+    old << Record(fmt::format("{}", look)) << std::flush;
+    auto chunk = reader->Read();
+    ASSERT_TRUE(chunk.has_value());
+    seen += chunk->text;
+    chunk = reader->Read();
+    ASSERT_TRUE(chunk.has_value());
+    EXPECT_FALSE(chunk->settled);
+    seen += chunk->text;
+  }
+  old.close();
+  EXPECT_EQ(seen + Drain(*reader), "a\n0\n1\n2\n3\n4\n5\n6\n7\n8\n9\nz\n");
+}
+
+class RotatedLogTest : public LogReaderTest {
+ protected:
+  // Lines 0 to 39, ten in each file, the oldest two compressed.
+  void SetUp() override {
+    for (int file = 0; file < 3; ++file) {
+      AppendLines(10 * file, 10 * file + 10);
+      Rotate(fmt::format("20261125-00180{}", file));
+    }
+    Compress("20261125-001800");
+    Compress("20261125-001801");
+    AppendLines(30, 40);
+    std::ofstream(directory_ / "10.log.20261125-001800") << Record("of another attempt");
+    std::ofstream(directory_ / "0.log.20261125-001801.tmp") << Record("half of it");
+    std::ofstream(directory_ / "0.log.backup") << Record("somebody's");
+  }
+};
+
+TEST_F(RotatedLogTest, IsReadFromItsOldestFileOn) { EXPECT_EQ(ReadAll({}), Lines(0, 40)); }
+
+TEST_F(RotatedLogTest, TailReachesIntoEveryFile) {
+  for (int lines = 0; lines <= 45; ++lines) {
+    EXPECT_EQ(ReadAll({.tail = lines}), Lines(std::max(0, 40 - lines), 40)) << lines;
+  }
+}
+
+TEST_F(RotatedLogTest, TailBeginsInTheOldFileRightAfterARotation) {
+  Rotate("20261125-001803");
+  EXPECT_EQ(ReadAll({.tail = 15}), Lines(25, 40)) << "the live file is away";
+  Append("");
+  EXPECT_EQ(ReadAll({.tail = 15}), Lines(25, 40)) << "the live file is empty";
+}
+
+TEST_F(RotatedLogTest, SinceReachesIntoEveryFile) {
+  LogOptions options;
+  options.format.not_before = ParseRfc3339("2026-11-25T00:17:00Z");
+  EXPECT_EQ(ReadAll(options), Lines(0, 40));
+  options.format.not_before = ParseRfc3339("2026-11-25T00:19:00Z");
+  EXPECT_EQ(ReadAll(options), "");
+}
+
+TEST_F(RotatedLogTest, SinceReadsNoFileThatEndedLongBefore) {
+  const timespec times[2] = {{1'700'000'000, 0}, {1'700'000'000, 0}};
+  const std::string oldest = path_ + ".20261125-001800.gz";
+  std::ofstream(oldest) << "damaged: reading it would fail";
+  ASSERT_EQ(utimensat(AT_FDCWD, oldest.c_str(), times, 0), 0);
+  LogOptions options;
+  options.format.not_before = ParseRfc3339("2026-11-25T00:17:00Z");
+  EXPECT_EQ(ReadAll(options), Lines(10, 40));
+}
+
+TEST_F(RotatedLogTest, SaysThatACompressedFileIsDamaged) {
+  fs::resize_file(path_ + ".20261125-001800.gz", 20);
+  auto reader = LogReader::Open(path_, {});
+  ASSERT_TRUE(reader.has_value());
+  const auto chunk = reader->Read();
+  ASSERT_FALSE(chunk.has_value());
+  EXPECT_NE(chunk.error().message().find("ends too early"), std::string::npos) << chunk.error().message();
+}
+
+// The plain file is still there for a moment after the compressed one is.
+TEST_F(RotatedLogTest, IsNotDoubledWhileACompressionEnds) {
+  Compress("20261125-001802", false);
+  EXPECT_EQ(ReadAll({}), Lines(0, 40));
+  EXPECT_EQ(ReadAll({.tail = 25}), Lines(15, 40));
+}
+
+TEST_F(RotatedLogTest, ALineInPiecesMayCrossFiles) {
+  Append(Record("begun, ", "P"));
+  Rotate("20261125-001803");
+  Append(Record("continued, ", "P"));
+  Rotate("20261125-001804");
+  Append(Record("ended") + Record("last"));
+  EXPECT_EQ(ReadAll({}), Lines(0, 40) + "begun, continued, ended\nlast\n");
+  EXPECT_EQ(ReadAll({.tail = 2}), "begun, continued, ended\nlast\n");
+  EXPECT_EQ(ReadAll({.tail = 1}), "last\n");
+  Compress("20261125-001803");
+  Compress("20261125-001804");
+  EXPECT_EQ(ReadAll({.tail = 2}), "begun, continued, ended\nlast\n");
+  EXPECT_EQ(ReadAll({.tail = 3}), "line 39\nbegun, continued, ended\nlast\n");
+}
+
+TEST_F(RotatedLogTest, WhatIsRemovedOrCompressedWhileItIsReadIsReadAllTheSame) {
+  auto reader = LogReader::Open(path_, {});
+  ASSERT_TRUE(reader.has_value());
+  auto first = reader->Read();
+  ASSERT_TRUE(first.has_value());
+  Compress("20261125-001802");
+  for (int file = 0; file < 3; ++file) fs::remove(path_ + fmt::format(".20261125-00180{}.gz", file));
+  EXPECT_EQ(first->text + Drain(*reader), Lines(0, 40));
+}
+
+TEST_F(RotatedLogTest, WithoutFollowingItEndsWhereItEndedWhenItWasOpened) {
+  auto reader = LogReader::Open(path_, {});
+  ASSERT_TRUE(reader.has_value());
+  AppendLines(40, 50);
+  EXPECT_EQ(Drain(*reader), Lines(0, 40));
+}
+
+// A slow reader: what it reads was set aside, its successors were compressed.
+TEST_F(RotatedLogTest, FollowingGoesOnInCompressedFiles) {
+  auto reader = LogReader::Open(path_, {.tail = 1, .follow = true});
+  ASSERT_TRUE(reader.has_value());
+  EXPECT_EQ(Drain(*reader), Lines(39, 40));
+  AppendLines(40, 50);
+  Rotate("20261125-001803");
+  AppendLines(50, 60);
+  Rotate("20261125-001803.250");
+  Compress("20261125-001803");
+  Compress("20261125-001803.250");
+  AppendLines(60, 70);
+  Rotate("20261125-001804");
+  EXPECT_EQ(Drain(*reader), Lines(40, 70));
+  AppendLines(70, 80);
+  EXPECT_EQ(Drain(*reader), Lines(70, 80));
+}
+
+TEST_F(RotatedLogTest, FollowingGoesOnAfterWhatWasRemovedBeforeItWasRead) {
+  auto reader = LogReader::Open(path_, {.tail = 0, .follow = true});
+  ASSERT_TRUE(reader.has_value());
+  EXPECT_EQ(Drain(*reader), "");
+  AppendLines(40, 50);
+  Rotate("20261125-001803");
+  AppendLines(50, 60);
+  Rotate("20261125-001804");
+  AppendLines(60, 70);
+  Rotate("20261125-001805");
+  fs::remove(path_ + ".20261125-001803");
+  fs::remove(path_ + ".20261125-001804");
+  AppendLines(70, 80);
+  EXPECT_EQ(Drain(*reader), Lines(40, 50) + Lines(60, 80));
+}
+
+TEST_F(RotatedLogTest, FollowingSurvivesARenameThatIsTakenBack) {
+  auto reader = LogReader::Open(path_, {.tail = 0, .follow = true});
+  ASSERT_TRUE(reader.has_value());
+  Rotate("20261125-001803");
+  EXPECT_EQ(Drain(*reader), "");
+  EXPECT_EQ(Drain(*reader), "");
+  fs::rename(path_ + ".20261125-001803", path_);
+  AppendLines(40, 50);
+  EXPECT_EQ(Drain(*reader), Lines(40, 50));
+  Rotate("20261125-001804");
+  AppendLines(50, 60);
+  EXPECT_EQ(Drain(*reader), Lines(50, 60));
+}
+
+// LG-09
+TEST_F(RotatedLogTest, FollowingKeepsNoOldFileOpen) {
+  auto reader = LogReader::Open(path_, {.tail = 0, .follow = true});
+  ASSERT_TRUE(reader.has_value());
+  EXPECT_EQ(Drain(*reader), "");
+  const std::size_t before = OpenDescriptors();
+  for (int rotation = 0; rotation < 1000; ++rotation) {
+    AppendLines(rotation, rotation + 1);
+    Rotate(fmt::format("20261126-{:02}{:02}00", rotation / 60, rotation % 60));
+    Append("");
+    ASSERT_EQ(Drain(*reader), Lines(rotation, rotation + 1));
+    fs::remove(path_ + fmt::format(".20261126-{:02}{:02}00", rotation / 60, rotation % 60));
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
 }
 
 TEST_F(LogReaderTest, TruncationInPlaceStartsOver) {
