@@ -158,6 +158,9 @@ ImageHold ImagePuller::Hold(const std::string& image_id) {
 
 bool ImagePuller::IsNeeded(const std::string& image_id, const std::vector<std::string>& names) const {
   if (holds_->contains(image_id)) return true;
+  const auto is_asked_for = [this](const std::string& name) { return asked_for_.contains(name); };
+  if (std::any_of(names.begin(), names.end(), is_asked_for)) return true;
+  // Also where nobody waits for it any more.
   return std::any_of(pulls_.begin(), pulls_.end(), [&names](const auto& entry) {
     return std::find(names.begin(), names.end(), entry.second->image) != names.end();
   });
@@ -187,6 +190,10 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
   if (!name) co_return Fail("InvalidImageName", name.error());
   const std::string policy = PolicyOf(request, *name);
   const std::string image = name->Canonical();
+  // From now on the image is not taken from under this request; once it was seen, the hold does the same by ID.
+  const auto asked = asked_for_.insert(image);
+  const auto forget = [this, asked](const void*) { asked_for_.erase(asked); };
+  const std::unique_ptr<const void, decltype(forget)> until_end(&image, forget);
 
   Present present = co_await Look(image);
   if (!present.status) co_return Fail("ImageInspectError", present.status.error());

@@ -164,8 +164,9 @@ class ImagePuller {
   std::map<std::string, Failure> failures_;             // by the same
   // By image ID. Shared with the holds, which may outlive the puller.
   std::shared_ptr<std::map<std::string, int>> holds_ = std::make_shared<std::map<std::string, int>>();
-  std::set<std::string> removing_;  // IDs and names
-  std::uint64_t removals_ = 0;      // that ended
+  std::multiset<std::string> asked_for_;  // by Ensure, canonical
+  std::set<std::string> removing_;        // IDs and names
+  std::uint64_t removals_ = 0;            // that ended
 };
 
 }  // namespace daemonsetd::pods

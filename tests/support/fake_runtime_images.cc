@@ -84,7 +84,7 @@ Task<Result<v1::ImageFsInfoResponse>> FakeRuntime::ImageFsInfo(Nanoseconds timeo
   Effect look = [this, response](const Done& done) {
     auto* usage = response->add_image_filesystems();
     usage->set_timestamp(WallNanoseconds());
-    usage->mutable_fs_id()->set_mountpoint("/var/lib/containerd");
+    usage->mutable_fs_id()->set_mountpoint(image_root_);
     std::uint64_t bytes = 0;
     for (const auto& [name, image] : images_) bytes += image.size();
     usage->mutable_used_bytes()->set_value(bytes);

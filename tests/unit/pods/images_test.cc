@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agent/pods/pull_progress.h"
 #include "tests/support/fake_runtime.h"
 #include "tests/support/loop.h"
+#include "tests/unit/pods/temporary_tree.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -306,6 +308,65 @@ TEST_F(ImagesTest, StoppingAnswersEverybodyWhoWaits) {
     ASSERT_TRUE(request->done());
     EXPECT_EQ(request->value->status.error().kind(), ErrorKind::kCancelled);
   }
+}
+
+// What comes to the disk is seen in containerd's content store.
+class PullProgressTest : public TemporaryTree {
+ protected:
+  PullProgressTest() {
+    runtime_.SetImageRoot(Path("root/io.containerd.snapshotter.v1.overlayfs"));
+    runtime_.SetPull(kName, {.hangs = true});
+  }
+  ~PullProgressTest() override { loop_.Run(puller_.Stop()); }
+
+  void Fetched(const std::string& bytes) {
+    Write(Path("root/io.containerd.content.v1.content/ingest/1234/data"), bytes);
+  }
+  std::shared_ptr<testing::Started<PullOutcome>> Start() {
+    return loop_.Start(puller_.Ensure(PullRequest{.image = "a:1", .policy = "IfNotPresent"}));
+  }
+
+  static constexpr char kName[] = "docker.io/library/a:1";
+  testing::TestLoop loop_;
+  testing::FakeRuntime runtime_{loop_.executor(), loop_.timeline()};
+  async::BlockingPool pool_{0};
+  PullProgress progress_{runtime_, pool_};
+  ImagePuller puller_{loop_.executor(), loop_.timeline(),
+                      runtime_,         {.pull_timeout = minutes(15), .progress_timeout = minutes(1)},
+                      nullptr,          &progress_};
+};
+
+// GC-06
+TEST_F(PullProgressTest, WithoutProgressAPullIsGivenUpAndTriedAgain) {
+  Fetched("x");
+  auto pull = Start();
+  loop_.Advance(seconds(50));
+  EXPECT_FALSE(pull->done());
+  loop_.Advance(seconds(40));
+  ASSERT_TRUE(pull->done());
+  EXPECT_EQ(pull->value->reason, "ErrImagePull");
+  EXPECT_THAT(pull->value->status.error().message(), HasSubstr("nothing came from the registry for 1m"));
+  EXPECT_TRUE(pull->value->retry_at);
+  EXPECT_THAT(Describe(puller_.States().at(0), loop_.timeline().Read()), HasSubstr("imagePullProgressTimeout"));
+}
+
+TEST_F(PullProgressTest, ASlowPullHasAllTheTimeOfTheOuterLimit) {
+  auto pull = Start();
+  for (int i = 1; i <= 28; ++i) {
+    Fetched(std::string(static_cast<std::size_t>(i), 'x'));
+    loop_.Advance(seconds(30));
+    ASSERT_FALSE(pull->done()) << i;
+  }
+  loop_.Advance(minutes(2));
+  EXPECT_TRUE(pull->done());
+}
+
+TEST_F(PullProgressTest, WhatCannotBeSeenIsNoStandstill) {
+  auto pull = Start();
+  loop_.Advance(minutes(14));
+  EXPECT_FALSE(pull->done());
+  loop_.Advance(minutes(2));
+  EXPECT_TRUE(pull->done());
 }
 
 }  // namespace

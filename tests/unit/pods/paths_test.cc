@@ -71,7 +71,7 @@ TEST_F(SandboxDirs, AreMadeOnceAndAgain) {
   container.set_name("main");
   container.set_terminationmessagepath("/dev/termination-log");
   for (int i = 0; i < 2; ++i) {
-    ASSERT_TRUE(MakePodDirectories(*paths));
+    ASSERT_TRUE(MakePodDirectories(*paths, NamedPod("default", "pod", "1234")));
     ASSERT_TRUE(MakeContainerFiles(*paths, container, "0"));
   }
   EXPECT_EQ(Mode(paths->pod_directory()), 0750u);
@@ -85,7 +85,7 @@ TEST_F(SandboxDirs, AreMadeOnceAndAgain) {
 TEST_F(SandboxDirs, SayWhatIsInTheWay) {
   const Result<PodPaths> paths = PodPaths::For(directories(), NamedPod("default", "pod", "1234"));
   Write(paths->pod_directory(), "x");
-  const Status status = MakePodDirectories(*paths);
+  const Status status = MakePodDirectories(*paths, NamedPod("default", "pod", "1234"));
   ASSERT_FALSE(status);
   EXPECT_THAT(status.error().message(), HasSubstr("is a regular file and must be a directory"));
 }
