@@ -8,6 +8,7 @@
 #include "agent/base/duration.h"
 #include "agent/ctl/commands.h"
 #include "agent/ctl/completion.h"
+#include "agent/ctl/join.h"
 
 namespace daemonsetd::ctl {
 namespace {
@@ -44,6 +45,7 @@ struct Given {
   std::string about;
   RestartCommand restart;
   TopCommand top;
+  JoinCommand join;
 };
 
 std::string OneOf(const std::map<std::string, Output>& outputs, const std::string& value) {
@@ -112,9 +114,10 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
   app.add_option("--socket", given.socket,
                  fmt::format("The agent's socket (environment: DAEMONSETD_SOCKET; default: {})", kDefaultSocket))
       ->type_name("PATH");
-  app.add_option("--timeout", given.timeout, "How long to wait for the agent (default: 10s)")
-      ->type_name("DURATION")
-      ->check(CheckDuration, "");
+  CLI::Option* timeout_option =
+      app.add_option("--timeout", given.timeout, "How long to wait for the agent (default: 10s)")
+          ->type_name("DURATION")
+          ->check(CheckDuration, "");
 
   CLI::App* get = app.add_subcommand("get", "List resources: status, daemonsets (ds), pods (po), node (no)");
   get->footer("\nExamples:\n  daemonsetctl get ds -A -o wide\n  daemonsetctl get pods -n kube-system -l app=agent -w");
@@ -195,6 +198,8 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
   top->add_flag("--no-headers", no_headers, "Leave the column heads away");
   AddOutput(*top, given, kPlainOutputs, "json or yaml");
 
+  const CLI::App* join = AddJoin(app, given.join);
+
   CLI::App* version = app.add_subcommand("version", "Versions of daemonsetctl and of the agent");
   version->footer("\nExample:\n  daemonsetctl version -o json");
   AddOutput(*version, given, kPlainOutputs, "json or yaml");
@@ -214,6 +219,10 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
   }
 
   const auto timeout = ParseDuration(given.timeout);
+  if (join->parsed()) {
+    if (timeout_option->count() > 0) given.join.timeout = *timeout;
+    return Join(surroundings, given.join);
+  }
   const Client client(given.socket, *timeout);
   const Context context{client, surroundings};
   const auto output = kGetOutputs.find(given.output);

@@ -99,6 +99,10 @@ std::vector<std::string> Options(const std::string& verb) {
   if (verb == "explain" || verb == "version") add({"--output"});
   if (verb == "events") add({"--all-namespaces", "--namespace", "--for", "--watch", "--output"});
   if (verb == "restart") add({"--namespace"});
+  if (verb == "join") {
+    add({"--kubeconfig", "--server", "--token", "--token-file", "--ca-file", "--node-name", "--no-coordinator",
+         "--lifetime", "--config", "--config-dir", "--force", "--dry-run"});
+  }
   if (verb == "top") add({"--all-namespaces", "--namespace", "--containers", "--no-headers", "--output"});
   if (verb == "logs")
     add({"--namespace", "--container", "--follow", "--tail", "--previous", "--since", "--timestamps"});
@@ -144,10 +148,14 @@ std::vector<std::string> Candidates(const Context& context, const std::vector<st
     return typed.plain.size() > 1 ? ContainersOf(context, typed.object_namespace, typed.plain[1])
                                   : std::vector<std::string>();
   }
+  static const std::set<std::string> kFilesAndFreeText = {"--kubeconfig", "--server",  "--token",
+                                                          "--token-file", "--ca-file", "--node-name",
+                                                          "--lifetime",   "--config",  "--config-dir"};
+  if (verb == "join" && kFilesAndFreeText.contains(before)) return {};  // the shell itself knows files
   if (verb == "events" && before == "--for") return Objects(context, typed.object_namespace);
   if (words.back().starts_with("-")) return Options(verb);
   if (typed.plain.empty())
-    return {"get", "describe", "explain", "logs", "events", "top", "restart", "version", "completion"};
+    return {"get", "describe", "explain", "logs", "events", "top", "restart", "join", "version", "completion"};
   if (verb == "completion") return {"bash", "zsh", "fish"};
   if (verb == "logs") return NamesOf(context, Kind::kPods, typed.object_namespace);
   if (verb == "explain") return NamesOf(context, Kind::kDaemonSets, typed.object_namespace);

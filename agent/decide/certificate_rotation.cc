@@ -12,8 +12,6 @@ namespace {
 // Somebody may replace the file, and the clock may be set.
 constexpr Nanoseconds kLookEvery = std::chrono::minutes(1);
 
-std::string ClockText(WallTime now) { return fmt::format("this node's clock says {}", FormatRfc3339(now)); }
-
 RotationStep Replace(const RotationInput& input, const std::string& why) {
   RotationStep step{.look_again = kLookEvery};
   if (!input.managed) {
@@ -41,13 +39,14 @@ RotationStep StepRotation(const RotationInput& input) {
   if (!input.certificate) return Replace(input, fmt::format("there is no client certificate: {}", input.reason));
   const CertificateFacts& certificate = *input.certificate;
   if (input.now >= certificate.not_after) {
-    return Replace(input, fmt::format("the client certificate expired at {} ({})", FormatRfc3339(certificate.not_after),
-                                      ClockText(input.now)));
+    return Replace(input, fmt::format("by this node's clock the client certificate expired at {}",
+                                      FormatRfc3339(certificate.not_after)));
   }
   RotationStep step{.look_again = kLookEvery};
   if (input.now < certificate.not_before) {
-    step.problem = fmt::format("the client certificate is not valid before {}, and {}; set the clock",
-                               FormatRfc3339(certificate.not_before), ClockText(input.now));
+    step.problem =
+        fmt::format("by this node's clock the client certificate is not valid yet, not before {}; set the clock",
+                    FormatRfc3339(certificate.not_before));
     return step;
   }
   if (!input.managed) return step;
@@ -79,9 +78,11 @@ Status CheckIssued(const CertificateFacts& issued, const std::string& user, cons
                              issued.user, fmt::join(got, ", "), user, fmt::join(wanted, ", ")));
   }
   if (now < issued.not_before || now >= issued.not_after) {
-    return Error(ErrorKind::kInvalid,
-                 fmt::format("the certificate that was issued is valid from {} to {}, and {}; set the clock",
-                             FormatRfc3339(issued.not_before), FormatRfc3339(issued.not_after), ClockText(now)));
+    return Error(
+        ErrorKind::kInvalid,
+        fmt::format("by this node's clock the certificate that was issued, from {} to {}, is not valid now; set "
+                    "the clock",
+                    FormatRfc3339(issued.not_before), FormatRfc3339(issued.not_after)));
   }
   return Ok();
 }

@@ -156,7 +156,8 @@ Task<void> CertificateManager::Follow() {
 
 Task<void> CertificateManager::Replace(decide::RotationStep step) {
   const bool bootstrap = step.action == decide::RotationStep::Action::kBootstrap;
-  Tell(step.problem);
+  // What is known of the tries before stays told until one succeeds.
+  if (!problem_.starts_with(step.problem)) Tell(step.problem);
   if (timeline_.mono() < earliest_) {
     co_await wake_.WaitUntil(timeline_, earliest_);
     co_return;

@@ -404,7 +404,8 @@ def test_a_coordinator_writes_only_the_leases_of_its_election(world, coordinator
     ("update", "clusterroles", {"group": "rbac.authorization.k8s.io"}),
     ("delete", "validatingadmissionpolicies", {"group": "admissionregistration.k8s.io"}),
     ("approve", "signers", {"group": "certificates.k8s.io"}),
-    ("create", "certificatesigningrequests", {"group": "certificates.k8s.io"}),
+    ("list", "certificatesigningrequests", {"group": "certificates.k8s.io"}),
+    ("update", "certificatesigningrequests", {"group": "certificates.k8s.io", "subresource": "approval"}),
     ("list", "namespaces", {}),
 ])
 def test_rbac_grants_nothing_else(cluster, access, verb, resource, options):

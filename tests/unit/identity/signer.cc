@@ -21,6 +21,18 @@ SigningRequestObject Decoded(const std::string& body) {
   return object;
 }
 
+// Only a 404 that names the object says that this one is not there.
+kube::HttpResponse Absent(const std::string& name) {
+  metav1::Status status;
+  status.set_status("Failure");
+  status.set_reason("NotFound");
+  status.set_code(404);
+  status.mutable_details()->set_name(name);
+  return {.status = 404,
+          .content_type = std::string(kube::kProtobufType),
+          .body = kube::EncodeObject("v1", "Status", status)};
+}
+
 kube::HttpResponse Answer(const SigningRequestObject& object) {
   return ObjectResponse(kube::kCertificateSigningRequests, object);
 }
@@ -74,7 +86,7 @@ Task<Result<kube::HttpResponse>> Signer::Send(kube::HttpRequest request, MonoTim
   }
   if (path.starts_with(kLeases)) {
     const auto lease = leases.find(path.substr(kLeases.size()));
-    if (lease == leases.end()) co_return StatusResponse(404, "NotFound", "no such lease");
+    if (lease == leases.end()) co_return Absent(path.substr(kLeases.size()));
     co_return ObjectResponse(kube::kLeases, lease->second);
   }
   if (path.starts_with(kNodes)) {
@@ -83,11 +95,11 @@ Task<Result<kube::HttpResponse>> Signer::Send(kube::HttpRequest request, MonoTim
       node.mutable_metadata()->set_name(known);
       if (path == kNodes + known) co_return ObjectResponse(kube::kNodes, node);
     }
-    co_return StatusResponse(404, "NotFound", "no such node");
+    co_return Absent(path.substr(kNodes.size()));
   }
   SignApproved();
   const auto found = requests.find(name);
-  if (found == requests.end()) co_return StatusResponse(404, "NotFound", "no such request");
+  if (found == requests.end()) co_return Absent(name);
   co_return Answer(found->second);
 }
 
