@@ -499,10 +499,7 @@ Task<void> Agent::IdentifyRuntime() {
     if (version) {
       facts_.runtime_name = version->runtime_name();
       facts_.runtime_version = version->runtime_version();
-      const auto status = co_await runtime_.Status(false, config_.durations.runtime_request_timeout);
-      if (status) features_ = cri::ReadFeatures(*status, *version);
-      auto runtime = co_await runtime_.RuntimeConfig(config_.durations.runtime_request_timeout);
-      if (runtime) CheckCgroupDriver(*runtime);
+      co_await ReadRuntimeFeatures(*version);
       co_await CheckMounts();
       BuildNode();
       Changed();
@@ -523,17 +520,32 @@ Task<void> Agent::CheckMounts() {
   facts_.mount_problem = std::move(problem);
 }
 
-// PK-04: two halves of one node with different drivers fight over the same cgroups.
-void Agent::CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime) {
-  const std::string& wanted = config_.message.cgroupdriver();
-  const std::string actual = runtime.linux().cgroup_driver() == cri::v1::SYSTEMD ? "systemd" : "cgroupfs";
-  if (wanted == "auto" || wanted == actual) return;
-  std::string warning = "cgroupDriver is " + wanted + ", but the container runtime uses " + actual +
+// What it can do is known all at once or not at all: no sandbox is made by halves of it.
+Task<void> Agent::ReadRuntimeFeatures(cri::v1::VersionResponse version) {
+  const Nanoseconds timeout = config_.durations.runtime_request_timeout;
+  const auto config = co_await runtime_.RuntimeConfig(timeout);
+  // With its configuration, where there is no call for what is needed of it.
+  const auto status = co_await runtime_.Status(!config, timeout);
+  if (!status) co_return;
+  cri::RuntimeFeatures features = cri::ReadFeatures(*status, version);
+  features.cgroup_driver = CheckCgroupDriver(config ? cri::CgroupDriverOf(*config) : cri::CgroupDriverOf(*status));
+  features_ = std::move(features);
+}
+
+// PK-04: two halves of one node with different drivers fight over the same cgroups, so the runtime's is used.
+cri::CgroupDriver Agent::CheckCgroupDriver(cri::CgroupDriver actual) {
+  const std::string& name = config_.message.cgroupdriver();
+  const cri::CgroupDriver wanted = cri::CgroupDriverOf(name);
+  if (actual == cri::CgroupDriver::kUnknown) return wanted;
+  if (wanted == cri::CgroupDriver::kUnknown || wanted == actual) return actual;
+  const std::string used = cri::NameOf(actual);
+  std::string warning = "cgroupDriver is " + name + ", but the container runtime uses " + used +
                         "; set cgroupDriver to auto, or change the runtime's configuration";
-  log::Warning("cgroup drivers differ", {{"configured", wanted}, {"runtime", actual}});
+  log::Warning("cgroup drivers differ", {{"configured", name}, {"runtime", used}});
   if (std::find(facts_.warnings.begin(), facts_.warnings.end(), warning) == facts_.warnings.end()) {
     facts_.warnings.push_back(std::move(warning));
   }
+  return actual;
 }
 
 void Agent::Changed() {

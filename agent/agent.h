@@ -89,7 +89,8 @@ class Agent {
   void ManifestsChanged();
   void RuntimeChanged(const std::string& pod_uid);
   Task<void> CheckMounts();
-  void CheckCgroupDriver(const cri::v1::RuntimeConfigResponse& runtime);
+  Task<void> ReadRuntimeFeatures(cri::v1::VersionResponse version);
+  cri::CgroupDriver CheckCgroupDriver(cri::CgroupDriver actual);
   cri::CallObserver CountCalls();
   cri::Runtime& ImageService();
   pods::ImageCollector::Ports ImageCollectorPorts();

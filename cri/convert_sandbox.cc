@@ -6,6 +6,7 @@
 #include "agent/decide/labels.h"
 #include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
+#include "cri/cgroups.h"
 #include "cri/convert.h"
 #include "cri/convert_security.h"
 
@@ -204,7 +205,7 @@ v1::PodSandboxConfig ToSandboxConfig(const corev1::Pod& pod, const SandboxInputs
   AddAnnotations(pod, inputs, *config.mutable_annotations());
 
   v1::LinuxPodSandboxConfig& linux = *config.mutable_linux();
-  linux.set_cgroup_parent(inputs.cgroup_parent);
+  linux.set_cgroup_parent(CgroupParent(inputs.cgroup_parent, inputs.features.cgroup_driver));
   SetSecurityContext(spec, inputs.user_namespace, *linux.mutable_security_context());
   for (const corev1::Sysctl& sysctl : spec.securitycontext().sysctls()) {
     (*linux.mutable_sysctls())[sysctl.name()] = sysctl.value();

@@ -7,6 +7,7 @@
 #include "agent/base/result.h"
 #include "agent/model/kubernetes.h"
 #include "cri.pb.h"
+#include "cri/cgroups.h"
 
 namespace daemonsetd::cri {
 
@@ -20,6 +21,7 @@ struct RuntimeFeatures {
   std::map<std::string, Handler> handlers;
   bool supplemental_groups_policy = false;
   bool user_namespaces_on_host_network = false;
+  CgroupDriver cgroup_driver = CgroupDriver::kUnknown;
   bool image_volumes = false;  // no field of its own: containerd from 2.1, CRI-O from 1.31
 
   // What is known of the handler; all false when nothing is.
