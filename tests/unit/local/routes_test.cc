@@ -27,7 +27,12 @@ class RoutesTest : public ::testing::Test {
 
   Route Find(std::string_view target, std::string_view method = "GET") {
     const std::function<std::string()> metrics = [] { return std::string("daemonsetd_extra 1\n"); };
-    return FindRoute(method, target, {snapshot_, WallTime(Seconds(1'000'000)), "{\"x\":1}\n", metrics, liveness_});
+    return FindRoute(method, target,
+                     {.snapshot = snapshot_,
+                      .now = WallTime(Seconds(1'000'000)),
+                      .configz = "{\"x\":1}\n",
+                      .metrics_text = metrics,
+                      .liveness = liveness_});
   }
   Answer Ask(std::string_view target, std::string_view method = "GET") {
     Route route = Find(target, method);
