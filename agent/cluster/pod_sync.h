@@ -125,6 +125,7 @@ class PodSync {
   void FetchImages(const Round& round, const decide::MergePlan& plan);
   std::string AwaitedByOldPod(const Set& set, const std::string& outdated) const;
   void TimeVerdicts(const Round& round, const decide::MergePlan& plan);
+  void TellVerdicts(const Round& round, const decide::MergePlan& plan) const;
   void TimePermit(Set& set, bool outdated);
   void TellDecisions(const Round& round, const decide::MergePlan& plan);
   void ForgetOldSets(const Round& round);

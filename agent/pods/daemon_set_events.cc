@@ -28,18 +28,17 @@ void TellRefusal(EventLog& events, PodObserver& observer, const Hosted& hosted,
                 fmt::format("failed to place pod on \"{}\": {}", node_name, message));
 }
 
-void TellVerdict(const Hosted& hosted, const decide::WorkloadDecision& decision, const std::string& node_name) {
+void TellVerdict(const Hosted& hosted, const decide::Placement& placement, const std::string& node_name) {
   if (hosted.workload.kind != Workload::Kind::kDaemonSet) return;
-  const decide::Placement& now = decision.placement;
   const decide::Placement& before = hosted.decision.placement;
-  if (now.should_run == before.should_run && now.should_keep_running == before.should_keep_running &&
-      now.reason == before.reason) {
+  if (placement.should_run == before.should_run && placement.should_keep_running == before.should_keep_running &&
+      placement.reason == before.reason) {
     return;
   }
   log::Info("placement of a DaemonSet", {{"daemonSet", NameOf(hosted.workload)},
                                          {"node", node_name},
-                                         {"verdict", decide::VerdictOf(now)},
-                                         {"reason", now.reason}});
+                                         {"verdict", decide::VerdictOf(placement)},
+                                         {"reason", placement.reason}});
 }
 
 void TellDeletion(EventLog& events, const PodWorker& worker, const std::string& terminal_phase,

@@ -19,7 +19,7 @@ void TellRefusal(EventLog& events, PodObserver& observer, const Hosted& hosted,
 
 // Whether the DaemonSet belongs on this node, when that is new, in the log alone: of thousands of nodes that do not
 // host it, each would send an Event. `hosted.decision` is the decision before this one.
-void TellVerdict(const Hosted& hosted, const decide::WorkloadDecision& decision, const std::string& node_name);
+void TellVerdict(const Hosted& hosted, const decide::Placement& placement, const std::string& node_name);
 
 // The end of a pod that nobody but this node asked for; nothing for a pod that no DaemonSet owns. `terminal_phase`:
 // "Failed" or "Succeeded" when that is why; else empty.

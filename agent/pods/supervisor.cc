@@ -191,6 +191,10 @@ void Supervisor::Reconcile() {
   const std::vector<KnownPod> known = KnownPods();
   decide::NodePlan plan = decide::PlanNode(services_.node(), workloads, known, complete_);
 
+  const std::string& node_name = services_.node().metadata().name();
+  for (std::size_t i = 0; i < workloads_.size(); ++i) {
+    TellVerdict(workloads_[i], plan.decisions[i].placement, node_name);
+  }
   for (const auto& stop : plan.stops) Stop(stop.uid, stop.reason);
   for (const auto& adopt : plan.adoptions) {
     const Hosted& hosted = workloads_[adopt.workload];
@@ -242,9 +246,7 @@ void Supervisor::Reconcile() {
   }
   for (const std::size_t index : plan.pulls) Pull(index);
   for (std::size_t i = 0; i < workloads_.size(); ++i) {
-    const std::string& node_name = services_.node().metadata().name();
     TellRefusal(services_.events, *services_.observer, workloads_[i], plan.decisions[i], node_name);
-    TellVerdict(workloads_[i], plan.decisions[i], node_name);
     workloads_[i].decision = std::move(plan.decisions[i]);
   }
   ForgetRecords();
