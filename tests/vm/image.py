@@ -26,10 +26,10 @@ SUITE = "bookworm"
 DISK_SIZE = "6G"
 NODE_NAME = "vm-node"
 BUILD_SECONDS = 1800
-# What a node has before daemonsetd comes; the libraries are those that its package depends on, for the machine is
+# What a node has before daemonsetd comes; the last ones are those that its package depends on, for the machine is
 # offline when it is installed there.
 PACKAGES = ("linux-image-cloud-amd64", "systemd", "systemd-sysv", "udev", "dbus", "kmod", "iproute2", "iptables",
-            "containerd", "runc", "containernetworking-plugins", "qemu-guest-agent", "ca-certificates", "zstd",
+            "containerd", "runc", "containernetworking-plugins", "qemu-guest-agent", "ca-certificates", "zstd", "procps",
             "libssl3", "libstdc++6", "libsystemd0")
 ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"  # in QEMU's user-mode network
 FILES = {
