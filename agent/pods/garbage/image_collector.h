@@ -72,8 +72,8 @@ class ImageCollector {
   Task<Result<decide::ImageSpace>> FindSpace();
   Task<Result<decide::ImagesToKeep>> Keep(std::set<std::string> used);
   Task<Result<std::set<std::string>>> PauseImages();
-  Task<Status> Free(const Sight& sight, decide::ImagesToRemove plan);
-  Task<bool> Remove(const decide::ImageOnNode& image, const std::string& reason);
+  Task<void> Free(std::uint64_t wanted, std::vector<decide::ImageOnNode> candidates);
+  Task<bool> Remove(decide::ImageOnNode image);
   void Remember(Sight& sight);
   void TellShortage(std::uint64_t wanted, std::uint64_t found);
   void TellFailure(const Status& looked);
