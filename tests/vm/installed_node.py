@@ -5,6 +5,7 @@ import contextlib
 import json
 
 UNIT = "daemonsetd.service"
+CONFIGURATION = "apiVersion: daemonsetd.dev/v1alpha1\nkind: DaemonsetdConfiguration\n"
 READY_SECONDS = 240
 # Of each container and sandbox whose program runs: "ID PID". Files are read and containerd is not asked, so that no shim
 # can be too slow to answer.
@@ -41,6 +42,10 @@ class InstalledNode:
 
     def ctl(self, *arguments):
         return self.machine.run("daemonsetctl " + " ".join(arguments))
+
+    def configure(self, name, text):
+        """A drop-in file of the agent's configuration."""
+        self.machine.write(f"/etc/daemonsetd/config.d/{name}.conf", CONFIGURATION + text + "\n")
 
     def status(self):
         return json.loads(self.ctl("get", "status", "--output", "json"))

@@ -3,10 +3,8 @@
 
 import os
 import re
-import subprocess
 
-import go_tools
-import pytest
+import identity
 from cluster import HOST_OF_MACHINES
 from manifests import container
 from objects import config_map
@@ -104,7 +102,7 @@ def test_pods_are_not_in_the_control_group_of_the_unit(node):
 def test_reload(node):
     with node.nothing_restarts():
         before = node.main_pid()
-        node.machine.write("/etc/daemonsetd/config.d/20-labels.conf", "nodeLabels: {example.com/rack: r7}\n")
+        node.configure("20-labels", "nodeLabels: {example.com/rack: r7}")
         node.machine.run("systemctl reload daemonsetd")
         node.cluster.wait_for(lambda: labels(node).get("example.com/rack") == "r7", "the Node has its new label")
         assert node.main_pid() == before
