@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The disk that the virtual machine of these tests starts from: Debian 12 with its cloud kernel, systemd, containerd and
-QEMU's guest agent, and nothing of ours.
+"""The disk that the virtual machine of these tests starts from: Debian 12 with its cloud kernel, systemd, containerd
+and QEMU's guest agent, and nothing of ours.
 
     image.py      builds it where it is missing, and prints its directory. Needs root, and Debian's archive
 
@@ -29,8 +29,8 @@ BUILD_SECONDS = 1800
 # What a node has before daemonsetd comes; the last ones are those that its package depends on, for the machine is
 # offline when it is installed there.
 PACKAGES = ("linux-image-cloud-amd64", "systemd", "systemd-sysv", "udev", "dbus", "kmod", "iproute2", "iptables",
-            "containerd", "runc", "containernetworking-plugins", "qemu-guest-agent", "ca-certificates", "zstd", "procps",
-            "libssl3", "libstdc++6", "libsystemd0")
+            "containerd", "runc", "containernetworking-plugins", "qemu-guest-agent", "ca-certificates", "zstd",
+            "procps", "libssl3", "libstdc++6", "libsystemd0")
 ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"  # in QEMU's user-mode network
 FILES = {
     "etc/hostname": f"{NODE_NAME}\n",
@@ -40,7 +40,7 @@ FILES = {
     "etc/fstab": "/dev/vda / ext4 defaults 0 1\n",
     "etc/systemd/network/10-machine.network":
         f"[Match]\nName=e*\n[Network]\nAddress={ADDRESS}/24\nGateway={GATEWAY}\nIPv6AcceptRA=no\n",
-    # The initial RAM disk needs to find the disk, nothing else; the smaller it is, the sooner the kernel has unpacked it.
+    # The initial RAM disk needs to find the disk, nothing else; the smaller it is, the sooner it is unpacked.
     "etc/initramfs-tools/conf.d/machine": "MODULES=list\n",
     "usr/share/initramfs-tools/modules.d/machine": "virtio_pci\nvirtio_blk\n",
     "etc/containerd/config.toml": """\

@@ -7,8 +7,8 @@ import json
 UNIT = "daemonsetd.service"
 CONFIGURATION = "apiVersion: daemonsetd.dev/v1alpha1\nkind: DaemonsetdConfiguration\n"
 READY_SECONDS = 240
-# Of each container and sandbox whose program runs: "ID PID". Files are read and containerd is not asked, so that no shim
-# can be too slow to answer.
+# Of each container and sandbox whose program runs: "ID PID". Files are read and containerd is not asked, so that no
+# shim can be too slow to answer.
 RUNNING = """
 cd /run/containerd/io.containerd.runtime.v2.task/k8s.io 2>/dev/null || exit 0
 for id in *; do
@@ -91,7 +91,8 @@ class InstalledNode:
         def ready():
             pods = self.pods()
             assert len(pods) == count, f"{len(pods)} pods"
-            unready = [name for name, pod in pods.items() if not is_ready(pod) or "deletionTimestamp" in pod["metadata"]]
+            unready = [name for name, pod in pods.items()
+                       if not is_ready(pod) or "deletionTimestamp" in pod["metadata"]]
             assert not unready, f"not ready: {unready}"
             return is_ready(self.cluster.get(f"/api/v1/nodes/{self.name}", absent=None))
 
@@ -99,7 +100,7 @@ class InstalledNode:
 
     @contextlib.contextmanager
     def nothing_restarts(self):
-        """Around what is done to the agent: containers, sandboxes, Pod objects and restart counts are the same after."""
+        """Around what is done to the agent: containers, sandboxes, Pod objects and restart counts stay the same."""
         running, pods = self.running(), identities(self.pods())
         assert running and pods
         yield

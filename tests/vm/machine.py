@@ -1,11 +1,12 @@
 """A virtual machine, driven through QEMU's guest agent, so that neither its network nor a login is needed for it.
 
-    with Machine(image.build(), directory, payload=tar_file, accelerator=accelerator(image)) as machine:
+    with Machine(image.build(), directory, payload=tar_file, accelerator="tcg") as machine:
         print(machine.run("systemctl is-system-running --wait"))
         machine.reboot()
 
-What it writes goes to an overlay below `directory`, which is gone with it. A tar file, the payload, is its second disk:
-that needs no file system that both sides know. The host's loopback is 10.0.2.2 there. QEMU dies with whoever started it.
+What it writes goes to an overlay below `directory`, which is gone with it. A tar file, the payload, is its second
+disk: that needs no file system that both sides know. The host's loopback is 10.0.2.2 there. QEMU dies with whoever
+started it.
 """
 
 import base64
@@ -66,8 +67,8 @@ class Machine:
         """Also after `cut_power`: the disk is as it was left. Until systemd has started everything."""
         self.directory.mkdir(parents=True, exist_ok=True)
         if not self._overlay.exists():
-            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", self.image.disk, self._overlay],
-                           check=True)
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", self.image.disk,
+                            self._overlay], check=True)
         self._qemu.start()
         self._wait_for_boot(None)
         return self
@@ -115,12 +116,13 @@ class Machine:
 
     def wait_until(self, script, what, seconds=RUN_SECONDS):
         """Runs the script in the machine again and again until it ends with 0. `what` says what should become so."""
-        polled = f"for (( ; SECONDS < {seconds}; )); do if {{ {script}\n}} >/dev/null 2>&1; then exit; fi; sleep 0.2; done; exit 1"
+        polled = (f"for (( ; SECONDS < {seconds}; )); do if {{ {script}\n}} >/dev/null 2>&1; then exit; fi; sleep 0.2; "
+                  "done; exit 1")
         try:
             self.run(polled, seconds=seconds + CALL_SECONDS)
         except MachineError:
             said = self.run(script, check=False)
-            raise MachineError(f"not so within {seconds} s: {what}; {script} says: {said}\n{self.last_words()}") from None
+            raise MachineError(f"not so within {seconds} s: {what}; {script}: {said}\n{self.last_words()}") from None
 
     def write(self, path, content, mode="0644"):
         self.run(f"install -D -m {mode} /dev/stdin {path}", stdin=content)
@@ -220,8 +222,8 @@ def emulator(image, accelerator, console, append=False):
     threads = ",thread=multi" if accelerator == "tcg" else ""
     return ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-cpu", model,
             "-accel", accelerator + threads, "-kernel", image.kernel, "-initrd", image.initrd,
-            "-append", KERNEL_ARGUMENTS,
-            "-chardev", f"file,id=console,path={console},append={'on' if append else 'off'}", "-serial", "chardev:console"]
+            "-append", KERNEL_ARGUMENTS, "-serial", "chardev:console",
+            "-chardev", f"file,id=console,path={console},append={'on' if append else 'off'}"]
 
 
 def accelerator(image, directory):

@@ -35,7 +35,8 @@ def repacked(deb, directory, version):
     run("dpkg-deb", "--raw-extract", deb, directory)
     control = directory / "DEBIAN" / "control"
     lines = control.read_text().splitlines()
-    control.write_text("".join(f"Version: {version}\n" if line.startswith("Version:") else f"{line}\n" for line in lines))
+    control.write_text("".join(f"Version: {version}\n" if line.startswith("Version:") else f"{line}\n"
+                               for line in lines))
     run("dpkg-deb", "--root-owner-group", "-Znone", "--build", directory, target := directory.with_suffix(".deb"))
     return target
 

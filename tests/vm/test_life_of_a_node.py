@@ -80,7 +80,8 @@ def test_daemon_sets_run(node):
         livenessProbe={"exec": {"command": ["true"]}, "periodSeconds": 5, "timeoutSeconds": 30})
     volumes = [{"name": "page", "configMap": {"name": "page"}}, {"name": "word", "secret": {"secretName": "word"}},
                {"name": "memory", "emptyDir": {"medium": "Memory"}}, {"name": "host", "hostPath": {"path": "/etc"}}]
-    sets = [workload("host-agent"), workload("web", [web], hostNetwork=False, automountServiceAccountToken=True, volumes=volumes)]
+    sets = [workload("host-agent"),
+            workload("web", [web], hostNetwork=False, automountServiceAccountToken=True, volumes=volumes)]
     for daemon_set in sets:
         daemon_set["metadata"]["namespace"] = NAMESPACE
     cluster.apply(*sets)
