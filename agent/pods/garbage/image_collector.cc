@@ -32,6 +32,13 @@ bool IsUsed(const decide::ImageOnNode& image, const std::set<std::string>& used)
                                                 [&used](const std::string& name) { return used.contains(name); });
 }
 
+std::vector<decide::ImageOnNode> Copies(const std::vector<const decide::ImageOnNode*>& images) {
+  std::vector<decide::ImageOnNode> copies;
+  copies.reserve(images.size());
+  for (const decide::ImageOnNode* image : images) copies.push_back(*image);
+  return copies;
+}
+
 std::string NameOf(const decide::ImageOnNode& image) { return image.names.empty() ? image.id : image.names.front(); }
 
 }  // namespace
@@ -86,7 +93,9 @@ Task<Status> ImageCollector::Look() {
   const auto keep = co_await Keep(sight->used);
   if (!keep) co_return keep.error();
   const WallTime now = ports_.timeline.Read().wall;
-  co_return co_await Free(*sight, decide::PlanImageRemoval(sight->images, *keep, *space, settings_.thresholds, now));
+  const auto plan = decide::PlanImageRemoval(sight->images, *keep, *space, settings_.thresholds, now);
+  co_await Free(plan.bytes_wanted, Copies(plan.candidates));
+  co_return Ok();
 }
 
 Task<Result<std::uint64_t>> ImageCollector::RemoveAllUnused() {
@@ -97,8 +106,8 @@ Task<Result<std::uint64_t>> ImageCollector::RemoveAllUnused() {
   const auto unused =
       decide::UnusedImages(sight->images, *keep, settings_.thresholds.minimum_age, ports_.timeline.Read().wall);
   std::uint64_t bytes = 0;
-  for (const decide::ImageOnNode* image : unused) {
-    if (co_await Remove(*image, "space")) bytes += image->bytes;
+  for (const decide::ImageOnNode& image : Copies(unused)) {
+    if (co_await Remove(image)) bytes += image.bytes;
   }
   co_return bytes;
 }
@@ -205,23 +214,19 @@ Task<Result<std::set<std::string>>> ImageCollector::PauseImages() {
   co_return names;
 }
 
-Task<Status> ImageCollector::Free(const Sight& sight, decide::ImagesToRemove plan) {
+Task<void> ImageCollector::Free(std::uint64_t wanted, std::vector<decide::ImageOnNode> candidates) {
   log::Info("the file system of the images is too full; removing those not used for longest",
-            {{"path", mount_point_},
-             {"bytesWanted", plan.bytes_wanted},
-             {"images", sight.images.size()},
-             {"removable", plan.candidates.size()}});
+            {{"path", mount_point_}, {"bytesWanted", wanted}, {"removable", candidates.size()}});
   std::uint64_t removed = 0;
-  for (const decide::ImageOnNode* image : plan.candidates) {
-    if (removed >= plan.bytes_wanted) co_return Ok();
-    if (!co_await Remove(*image, "space")) continue;
-    removed += image->bytes;
+  for (const decide::ImageOnNode& image : candidates) {
+    if (removed >= wanted) co_return;
+    if (!co_await Remove(image)) continue;
+    removed += image.bytes;
     // Layers are shared and packed: the file system knows better.
     const auto space = co_await FindSpace();
-    if (space && decide::IsBelowLowThreshold(*space, settings_.thresholds)) co_return Ok();
+    if (space && decide::IsBelowLowThreshold(*space, settings_.thresholds)) co_return;
   }
-  if (removed < plan.bytes_wanted) TellShortage(plan.bytes_wanted, removed);
-  co_return Ok();
+  if (removed < wanted) TellShortage(wanted, removed);
 }
 
 // The kubelet's words. The disk is full of something else.
@@ -238,7 +243,7 @@ void ImageCollector::TellShortage(std::uint64_t wanted, std::uint64_t found) {
   ports_.events.Record(ports_.node(), EventType::kWarning, "FreeDiskSpaceFailed", text);
 }
 
-Task<bool> ImageCollector::Remove(const decide::ImageOnNode& image, const std::string& reason) {
+Task<bool> ImageCollector::Remove(decide::ImageOnNode image) {
   const Status removed = co_await ports_.images.Remove(image.id, image.names, settings_.call_timeout);
   if (!removed) {
     log::Warning("cannot remove an image", {{"image", NameOf(image)}, {"err", removed.error().message()}});
@@ -247,7 +252,7 @@ Task<bool> ImageCollector::Remove(const decide::ImageOnNode& image, const std::s
   log::Info("removed an image that nothing needs",
             {{"image", NameOf(image)}, {"id", image.id}, {"bytes", image.bytes}});
   ports_.records.Remove(image.id);
-  ports_.on_collected(reason);
+  ports_.on_collected("space");
   co_return true;
 }
 
