@@ -160,7 +160,8 @@ def ctl_manual(build):
 # The metrics
 
 def metrics(build, documented):
-    """`documented`: the present text. A metric that shows no sample just now keeps the labels that this gives it."""
+    """`documented`: the present text. A metric that shows no sample here, one of probes for example, keeps the labels that
+    this gives it: who adds such a metric writes them there."""
     with hollow_agent(build) as agent:
         agent.get("/metrics")  # so that the second answer counts a request
         code, text = agent.get("/metrics")
