@@ -9,16 +9,19 @@ namespace {
 
 constexpr char kBash[] = R"sh(# bash completion for daemonsetctl
 _daemonsetctl() {
-  mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  local answer
+  COMPREPLY=()
+  answer=$("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null) || compopt -o default
+  [ -z "$answer" ] || mapfile -t COMPREPLY <<<"$answer"
 }
-complete -o default -F _daemonsetctl daemonsetctl
+complete -F _daemonsetctl daemonsetctl
 )sh";
 
 constexpr char kZsh[] = R"sh(#compdef daemonsetctl
 _daemonsetctl() {
-  local -a candidates
-  candidates=("${(@f)$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-  compadd -a candidates
+  local answer
+  answer=$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null) || _files
+  [[ -z $answer ]] || compadd -- "${(@f)answer}"
 }
 if [ "$funcstack[1]" = "_daemonsetctl" ]; then
   _daemonsetctl "$@"
@@ -31,6 +34,7 @@ constexpr char kFish[] = R"sh(# fish completion for daemonsetctl
 function __daemonsetctl_complete
   set -l words (commandline -opc) (commandline -ct)
   $words[1] __complete -- $words[2..-1] 2>/dev/null
+  or __fish_complete_path (commandline -ct)
 end
 complete -c daemonsetctl -f -a '(__daemonsetctl_complete)'
 )sh";
@@ -148,10 +152,8 @@ std::vector<std::string> Candidates(const Context& context, const std::vector<st
     return typed.plain.size() > 1 ? ContainersOf(context, typed.object_namespace, typed.plain[1])
                                   : std::vector<std::string>();
   }
-  static const std::set<std::string> kFilesAndFreeText = {"--kubeconfig", "--server",  "--token",
-                                                          "--token-file", "--ca-file", "--node-name",
-                                                          "--lifetime",   "--config",  "--config-dir"};
-  if (verb == "join" && kFilesAndFreeText.contains(before)) return {};  // the shell itself knows files
+  static const std::set<std::string> kFreeText = {"--server", "--token", "--node-name", "--lifetime"};
+  if (verb == "join" && kFreeText.contains(before)) return {};
   if (verb == "events" && before == "--for") return Objects(context, typed.object_namespace);
   if (words.back().starts_with("-")) return Options(verb);
   if (typed.plain.empty())
@@ -185,6 +187,9 @@ std::string CompletionScript(const std::string& shell) {
 
 int Complete(const Context& context, const std::vector<std::string>& words) {
   const std::vector<std::string> typed = words.empty() ? std::vector<std::string>{""} : words;
+  static const std::set<std::string> kFiles = {"--socket",  "--kubeconfig", "--token-file",
+                                               "--ca-file", "--config",     "--config-dir"};
+  if (typed.size() >= 2 && kFiles.contains(typed[typed.size() - 2])) return kExitError;
   for (const std::string& candidate : Candidates(context, typed)) {
     if (candidate.starts_with(typed.back())) context.surroundings.out << candidate << '\n';
   }

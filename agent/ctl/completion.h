@@ -12,7 +12,8 @@ namespace daemonsetd::ctl {
 std::string CompletionScript(const std::string& shell);
 
 // Candidates for the last of `words` (those after the program's name; the last may be empty), one a line. Quiet on
-// errors: a shell must not print them into a command line.
+// errors: a shell must not print them into a command line. kExitError: a file is meant, and the shell itself knows
+// those.
 int Complete(const Context& context, const std::vector<std::string>& words);
 
 }  // namespace daemonsetd::ctl

@@ -23,19 +23,22 @@ from hollow_agent import hollow_agent  # noqa: E402
 
 ANSWER_SECONDS = 30
 END_OF_LINE, KILL_LINE, BEGIN_OF_LINE = "\x05", "\x15", "\x01"
+PROMPT = "ready> "
+
+FISH = ["fish", "--no-config", "-i", "-C", f"function fish_prompt; echo -n '{PROMPT}'; end"]
 
 # How each is started, and told of the script: as the help says, and from the place where a package puts it.
 SHELLS = {
     "bash": (["bash", "--norc", "--noprofile", "-i"],
-             "bind 'set show-all-if-ambiguous on'; bind 'set enable-bracketed-paste off'; PS1=;"
+             "bind 'set show-all-if-ambiguous on'; bind 'set enable-bracketed-paste off';"
              " source <(daemonsetctl completion bash)"),
     "zsh": (["zsh", "-f", "-i"],
-            "PS1=; LISTMAX=1000; autoload -U compinit; compinit -u -D; source <(daemonsetctl completion zsh)"),
+            "LISTMAX=1000; autoload -U compinit; compinit -u -D; source <(daemonsetctl completion zsh)"),
     "zsh-package": (["zsh", "-f", "-i"],
-                    "PS1=; LISTMAX=1000; daemonsetctl completion zsh > $HOME/_daemonsetctl; fpath=($HOME $fpath);"
+                    "LISTMAX=1000; daemonsetctl completion zsh > $HOME/_daemonsetctl; fpath=($HOME $fpath);"
                     " autoload -U compinit; compinit -u -D"),
-    "fish": (["fish", "--no-config", "-i"], "daemonsetctl completion fish | source"),
-    "fish-package": (["fish", "--no-config", "-i"],
+    "fish": (FISH, "daemonsetctl completion fish | source"),
+    "fish-package": (FISH,
                      "daemonsetctl completion fish > $HOME/daemonsetctl.fish;"
                      " set fish_complete_path $HOME $fish_complete_path"),
 }
@@ -49,18 +52,22 @@ class Shell:
         if self._pid == 0:
             os.execvpe(arguments[0], arguments, environment)
         self._commands = 0
+        self._read_until(re.escape(PROMPT))
         self.run(setup)
 
     def run(self, typed):
-        """What appears from `typed` until the shell has done it. A command of its own says that: it prints its number in
-        another form than that in which it is echoed."""
+        """What appears from `typed` until the shell has done it and waits for more: what is typed earlier is the
+        terminal's to edit. A command of its own says when: it prints its number in another form than it is echoed in."""
         self._commands += 1
         os.write(self._terminal, f"{typed}\rprintf 'done-%d-\\n' {self._commands}\r".encode())
+        return self._read_until(rf"done-{self._commands}-\s[\s\S]*{re.escape(PROMPT)}")
+
+    def _read_until(self, pattern):
         seen = ""
         deadline = time.monotonic() + ANSWER_SECONDS
-        while f"done-{self._commands}-" not in seen:
+        while not re.search(pattern, seen):
             if not select.select([self._terminal], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise AssertionError(f"no answer to {typed!r} within {ANSWER_SECONDS} s: {seen!r}")
+                raise AssertionError(f"within {ANSWER_SECONDS} s the shell said only {seen!r}")
             seen += os.read(self._terminal, 65536).decode(errors="replace")
         return seen
 
@@ -74,7 +81,7 @@ class Shell:
     def listed(self, typed):
         """The words that the tab key shows below the line."""
         seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.run(f"{typed}\t{KILL_LINE}"))
-        lines = [line for line in re.split(r"[\r\n]+", seen) if not re.match(r"daemonsetctl|printf|done-|#|%", line)]
+        lines = [line for line in re.split(r"[\r\n]+", seen) if not re.match(rf"{PROMPT}|daemonsetctl|printf|done-|#|%", line)]
         return {word for line in lines for word in line.replace("\x07", "").split()}
 
     def close(self):
@@ -98,7 +105,7 @@ def agent():
 @pytest.fixture(scope="module", params=SHELLS)
 def shell(request, agent, tmp_path_factory):
     arguments, setup = SHELLS[request.param]
-    environment = {"PATH": f"{agent.ctl_program.parent}:{os.environ['PATH']}", "TERM": "dumb", "LC_ALL": "C.UTF-8",
+    environment = {"PATH": f"{agent.ctl_program.parent}:{os.environ['PATH']}", "TERM": "dumb", "LC_ALL": "C.UTF-8", "PS1": PROMPT,
                    "HOME": str(tmp_path_factory.mktemp("home")), "DAEMONSETD_SOCKET": str(agent.socket)}
     kind = Fish if arguments[0] == "fish" else Shell
     with contextlib.closing(kind(arguments, setup, environment)) as started:
@@ -137,6 +144,12 @@ def test_names_come_from_the_agent(shell, agent):
     assert shell.completed("daemonsetctl explain -n mon") == "daemonsetctl explain -n monitoring"
     assert shell.completed("daemonsetctl explain -n monitoring co") == "daemonsetctl explain -n monitoring collector"
     assert shell.completed(f"daemonsetctl logs -n monitoring {pod} -c m") == f"daemonsetctl logs -n monitoring {pod} -c main"
+
+
+def test_files_are_offered_where_an_option_takes_one(shell, tmp_path):
+    (tmp_path / "agent.sock").touch()
+    assert shell.completed(f"daemonsetctl --socket {tmp_path}/ag") == f"daemonsetctl --socket {tmp_path}/agent.sock"
+    assert shell.completed(f"daemonsetctl logs {tmp_path}/ag") == f"daemonsetctl logs {tmp_path}/ag"
 
 
 def test_without_an_agent_nothing_is_offered_and_nothing_printed(tmp_path):
