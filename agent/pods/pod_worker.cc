@@ -419,7 +419,10 @@ void PodWorker::PublishStatus(const decide::ObservedPod& observed, bool news) {
   news |= finished_ || !google::protobuf::util::MessageDifferencer::Equals(status, pod_.status());
   if (!news) return;
   events_.BackOff(pod_.status(), status);
-  if (started_here_ && pod_.status().phase() != "Running" && status.phase() == "Running") TellRuns(observed);
+  if (started_here_ && status.phase() == "Running") {
+    started_here_ = false;  // told
+    TellRuns(observed);
+  }
   *pod_.mutable_status() = std::move(status);
   on_change_();
 }

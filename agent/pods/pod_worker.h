@@ -99,7 +99,7 @@ class PodWorker {
   std::set<std::string> linked_;            // containers whose log link is in place
   std::string waiting_for_;
   const MonoTime began_;
-  bool started_here_ = false;  // its first sandbox; an adopted pod was started in an earlier life
+  bool started_here_ = false;  // and does not run yet; an adopted pod was started in an earlier life
   bool at_rest_ = false;
   bool finished_ = false;
 };
