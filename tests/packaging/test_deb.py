@@ -24,7 +24,7 @@ def test_control_fields(deb):
     assert field(deb, "Package") == "daemonsetd"
     assert field(deb, "Version") == package.version()
     depends = {dependency.split()[0] for dependency in field(deb, "Depends").split(", ")}
-    assert depends == {"libc6", "libgcc-s1", "libssl3", "libstdc++6", "systemd"}
+    assert depends == {"libc6", "libgcc-s1", "libssl3", "libstdc++6", "procps", "systemd"}
     assert field(deb, "Recommends").startswith("containerd (>= 1.6) | containerd.io")
 
 
