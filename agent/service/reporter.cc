@@ -72,13 +72,10 @@ void Reporter::TellStatus() {
 }
 
 void Reporter::TellAlive() {
-  if (!environment_.watchdog || timeline_.mono() < NextSign() || !IsAlive()) return;
+  const MonoTime now = timeline_.mono();
+  if (!environment_.watchdog || now < next_sign_ || !IsAlive()) return;
   Send("WATCHDOG=1");
-  sign_of_life_ = timeline_.mono();
-}
-
-MonoTime Reporter::NextSign() const {
-  return sign_of_life_ ? *sign_of_life_ + *environment_.watchdog / 2 : timeline_.mono();
+  next_sign_ = now + *environment_.watchdog / 2;
 }
 
 bool Reporter::IsAlive() {
@@ -106,7 +103,7 @@ Task<void> Reporter::Run() {
     }
     co_await timeline_.SleepFor(kPause);
     if (!undelivered_.empty() || !told_stuck_.empty()) continue;
-    co_await wake_.WaitUntil(timeline_, environment_.watchdog ? std::optional(NextSign()) : std::nullopt);
+    co_await wake_.WaitUntil(timeline_, environment_.watchdog ? std::optional(next_sign_) : std::nullopt);
   }
 }
 

@@ -43,7 +43,6 @@ class Reporter {
   void Deliver();
   void TellStatus();
   void TellAlive();
-  MonoTime NextSign() const;
   bool IsAlive();
 
   async::Timeline& timeline_;
@@ -54,8 +53,8 @@ class Reporter {
   std::vector<std::string> undelivered_;  // in their order: the manager had too much to read
   bool ready_ = false;
   std::string told_status_;
-  std::string told_stuck_;                // the name of a check; empty while all pass
-  std::optional<MonoTime> sign_of_life_;  // the last
+  std::string told_stuck_;  // the name of a check; empty while all pass
+  MonoTime next_sign_{};    // of life
 };
 
 }  // namespace daemonsetd::service
