@@ -31,6 +31,15 @@ bool Exists(const std::string& path) {
   return !path.empty() && ::stat(path.c_str(), &status) == 0;
 }
 
+// `kubeconfig` is named in errors where the text stands in it.
+Result<decide::CertificateFacts> ReadCertificateOf(const kube::PemSource& source, const std::string& kubeconfig) {
+  const Result<std::string> pem =
+      source.file.empty() ? Result<std::string>(source.text) : kube::ReadSmallFile(source.file, kMaximumPem);
+  Result<decide::CertificateFacts> facts = pem ? ReadCertificate(*pem) : pem.error();
+  if (!facts) return facts.error().WithContext(source.file.empty() ? kubeconfig : source.file);
+  return facts;
+}
+
 bool Passing(const Error& error) { return error.kind() == ErrorKind::kRetry || error.kind() == ErrorKind::kTimeout; }
 
 }  // namespace
@@ -65,11 +74,17 @@ Task<void> CertificateManager::Run() {
 CertificateManager::Found CertificateManager::LookAtFiles(const CertificateManagerSettings& settings) {
   Found found;
   found.has_bootstrap = Exists(settings.bootstrap_kubeconfig);
+  const std::string current = CurrentCertificatePath(settings.state_directory);
   found.has_kubeconfig = Exists(settings.kubeconfig);
   if (!found.has_kubeconfig) {
     // Joins as soon as there is a bootstrap kubeconfig.
     found.managed = true;
-    found.reason = fmt::format("{} does not exist", settings.kubeconfig);
+    Result<decide::CertificateFacts> facts = ReadCertificateOf({.file = current, .text = ""}, current);
+    if (facts) {
+      found.certificate = std::move(*facts);
+    } else {
+      found.reason = fmt::format("{} does not exist", settings.kubeconfig);
+    }
     return found;
   }
   const Result<kube::Kubeconfig> kubeconfig = ReadKubeconfig(settings.kubeconfig);
@@ -77,29 +92,22 @@ CertificateManager::Found CertificateManager::LookAtFiles(const CertificateManag
     found.reason = kubeconfig.error().message();
     return found;
   }
-  const std::string current = CurrentCertificatePath(settings.state_directory);
   const kube::PemSource& source = kubeconfig->client_certificate;
   found.managed = source.file == current && kubeconfig->client_key.file == current;
   if (!source.given()) {
     found.reason = "the kubeconfig names none";
     return found;
   }
-  const Result<std::string> pem =
-      source.file.empty() ? Result<std::string>(source.text) : kube::ReadSmallFile(source.file, kMaximumPem);
-  Result<decide::CertificateFacts> facts = pem ? ReadCertificate(*pem) : pem.error();
+  Result<decide::CertificateFacts> facts = ReadCertificateOf(source, settings.kubeconfig);
   if (facts) {
     found.certificate = std::move(*facts);
   } else {
-    found.reason = facts.error().WithContext(source.file.empty() ? settings.kubeconfig : source.file).message();
+    found.reason = facts.error().message();
   }
   return found;
 }
 
-Status CertificateManager::Install(const CertificateManagerSettings& settings, bool write_kubeconfig,
-                                   const IssuedCertificate& issued, WallTime now) {
-  const Result<std::string> path = StoreCertificate(settings.state_directory, issued.certificate, issued.key, now);
-  if (!path) return path.error();
-  if (!write_kubeconfig) return Ok();
+Status CertificateManager::WriteKubeconfig(const CertificateManagerSettings& settings) {
   const Result<kube::Kubeconfig> bootstrap = ReadKubeconfig(settings.bootstrap_kubeconfig);
   if (!bootstrap) return bootstrap.error();
   const Result<ClusterAccess> cluster = ReadClusterAccess(*bootstrap);
@@ -149,6 +157,12 @@ Task<void> CertificateManager::Follow() {
       co_await Replace(std::move(step));
       continue;
     }
+    if (!found_.has_kubeconfig && found_.certificate && step.problem.empty()) {
+      std::function<Status()> write = [settings = settings_] { return WriteKubeconfig(settings); };
+      const Status written = co_await calls_.Run(std::move(write));
+      if (written) continue;
+      step.problem = fmt::format("there is a certificate, but {}", written.error().message());
+    }
     Tell(step.problem);
     co_await wake_.WaitUntil(timeline_, timeline_.mono() + step.look_again);
   }
@@ -187,14 +201,17 @@ kube::Client& CertificateManager::ClientFor(bool bootstrap) {
 }
 
 Task<Status> CertificateManager::Obtain(bool bootstrap) {
-  log::Info("a client certificate is asked for",
-            {{"with", bootstrap ? "the bootstrap kubeconfig" : "the present one"}});
-  const Result<IssuedCertificate> issued =
-      co_await AskFor(bootstrap ? settings_.bootstrap_kubeconfig : settings_.kubeconfig, bootstrap);
-  if (!issued) co_return issued.error();
+  const Result<IssuedCertificate> issued = co_await AskFor(bootstrap);
+  if (!issued) {
+    // One that a server may have seen is followed: the administrator who approves it must not do so for nothing.
+    if (!Passing(issued.error())) request_.reset();
+    co_return issued.error();
+  }
+  request_.reset();
   const WallTime now = timeline_.Read().wall;
-  std::function<Status()> install = [settings = settings_, write = !found_.has_kubeconfig, issued = *issued, now] {
-    return Install(settings, write, issued, now);
+  std::function<Status()> install = [directory = settings_.state_directory, issued = *issued, now]() -> Status {
+    const Result<std::string> path = StoreCertificate(directory, issued.certificate, issued.key, now);
+    return path ? Ok() : Status(path.error());
   };
   const Status installed = co_await calls_.Run(std::move(install));
   if (!installed) co_return installed.error();
@@ -202,30 +219,43 @@ Task<Status> CertificateManager::Obtain(bool bootstrap) {
   co_return Ok();
 }
 
-Task<Result<IssuedCertificate>> CertificateManager::AskFor(std::string kubeconfig, bool bootstrap) {
+Status CertificateManager::PrepareRequest(bool bootstrap) {
+  if (request_ && request_is_bootstrap_ == bootstrap) return Ok();
   WantedIdentity wanted{.node_name = settings_.node_name,
                         .groups = found_.certificate ? found_.certificate->groups : decide::GroupsOfNode(false)};
   Result<SigningRequest> request = SigningRequest::Make(std::move(wanted));
-  if (!request) co_return request.error();
+  if (!request) return request.error();
+  request_.emplace(std::move(*request));
+  request_is_bootstrap_ = bootstrap;
+  return Ok();
+}
+
+Task<Result<IssuedCertificate>> CertificateManager::AskFor(bool bootstrap) {
+  DAEMONSETD_CO_RETURN_IF_ERROR(PrepareRequest(bootstrap));
   kube::Client& client = ClientFor(bootstrap);
-  const Status submitted = co_await request->Submit(&client);
-  if (!submitted) co_return submitted.error().WithContext(fmt::format("with {}", kubeconfig));
+  const Status submitted = co_await request_->Submit(&client);
+  if (!submitted) {
+    co_return submitted.error().WithContext(
+        fmt::format("with {}", bootstrap ? settings_.bootstrap_kubeconfig : settings_.kubeconfig));
+  }
+  log::Info("a client certificate is asked for",
+            {{"with", bootstrap ? "the bootstrap kubeconfig" : "the present one"}, {"request", request_->name()}});
   const MonoTime asked = timeline_.mono();
   Backoff looks(kLooks);
   for (;;) {
-    const auto state = co_await request->Look(&client);
+    const auto state = co_await request_->Look(&client);
     if (!state && !Passing(state.error())) co_return state.error();
     const Now now = timeline_.Read();
-    if (state && *state == SigningRequest::State::kIssued) co_return request->Take(now.wall);
+    if (state && *state == SigningRequest::State::kIssued) co_return request_->Take(now.wall);
     if (state && now.mono - asked >= kPatience) {
       const char* waits = *state == SigningRequest::State::kPending
                               ? "waits for approval; as an administrator run: kubectl certificate approve"
                               : "is approved and waits for the signer (kube-controller-manager):";
-      Tell(fmt::format("the request for a new client certificate {} {}", waits, request->name()));
+      Tell(fmt::format("the request for a new client certificate {} {}", waits, request_->name()));
     }
     // What was valid when it was asked for may have run out meanwhile: another way then.
     if (!bootstrap && expires() && now.wall >= *expires()) {
-      co_return Error(ErrorKind::kTimeout, fmt::format("the request {} was not answered in time", request->name()));
+      co_return Error(ErrorKind::kTimeout, fmt::format("the request {} was not answered in time", request_->name()));
     }
     const Nanoseconds wait = looks.Fail(now.mono) - now.mono;
     co_await wake_.WaitUntil(timeline_, now.mono + Jittered(wait, random_()));

@@ -57,14 +57,16 @@ class CertificateManager {
   };
 
   static Found LookAtFiles(const CertificateManagerSettings& settings);
-  static Status Install(const CertificateManagerSettings& settings, bool write_kubeconfig,
-                        const IssuedCertificate& issued, WallTime now);
+  // For who joined by itself, out of the bootstrap kubeconfig.
+  static Status WriteKubeconfig(const CertificateManagerSettings& settings);
   Task<Found> Look();
   Task<void> Follow();
   Task<void> Replace(decide::RotationStep step);
   Task<Status> Obtain(bool bootstrap);
   // Until it is issued. A request that nobody decides upon is followed as long as it is of use.
-  Task<Result<IssuedCertificate>> AskFor(std::string kubeconfig, bool bootstrap);
+  Task<Result<IssuedCertificate>> AskFor(bool bootstrap);
+  // The one that did not reach the server the last time, or a new one.
+  Status PrepareRequest(bool bootstrap);
   kube::Client& ClientFor(bool bootstrap);
   void Tell(std::string problem);
 
@@ -78,6 +80,8 @@ class CertificateManager {
   async::BlockingCalls calls_;
   async::Wake wake_;
   std::unique_ptr<ApiSession> bootstrap_;  // made at the first need
+  std::optional<SigningRequest> request_;  // that a server may get to see, or has seen
+  bool request_is_bootstrap_ = false;
   Found found_;
   double dice_ = 0;
   std::optional<WallTime> dice_for_;  // the end of the certificate that they were thrown for

@@ -181,7 +181,7 @@ def test_an_expired_certificate_is_replaced_through_bootstrap_without_a_restart(
         node.agent.config.update(kubeconfig=str(helper.kubeconfig), bootstrapKubeconfig=str(helper.bootstrap))
         node.start()
         cluster.apply({**workload(), "metadata": {"name": "agent", "namespace": namespace}})
-        cluster.wait_for(lambda: node.running("agent-"), "its pod runs")
+        cluster.wait_for(lambda: len(node.running("agent-")) == 2, "its pod runs: a sandbox and a container")
         running, agent_process = node.running("agent-"), node.agent.pid
 
         proxy.refuse()

@@ -194,6 +194,17 @@ TEST_F(CliTest, CompletesTheNewVerbs) {
             "daemonset/agent\npod/agent-x7k2p\n");
   EXPECT_EQ(RunHere({"__complete", "--", "events", "--for", "daemonset/"}).out, "daemonset/gpu\n");
   EXPECT_EQ(RunHere({"__complete", "--", "events", "--fo"}).out, "--for\n");
+  EXPECT_EQ(RunHere({"__complete", "--", "jo"}).out, "join\n");
+  EXPECT_EQ(RunHere({"__complete", "--", "join", "--dr"}).out, "--dry-run\n");
+  EXPECT_EQ(RunHere({"__complete", "--", "join", "--ca-file", ""}).out, "") << "the shell knows files";
+}
+
+TEST_F(CliTest, JoinSaysWhatIsMissing) {
+  const Ran alone = RunHere({"join"});
+  EXPECT_EQ(alone.code, kExitUsage);
+  EXPECT_THAT(alone.err, HasSubstr("--kubeconfig FILE of an administrator"));
+  EXPECT_THAT(RunHere({"join", "--server", "https://a", "--token", "t"}).err, HasSubstr("needs all of"));
+  EXPECT_THAT(RunHere({"join", "--kubeconfig", "a", "--token", "t"}).err, HasSubstr("leave one of both out"));
 }
 
 TEST_F(CliTest, BashReadsItsScript) {
