@@ -156,6 +156,24 @@ ImageHold ImagePuller::Hold(const std::string& image_id) {
           }};
 }
 
+// Ends also where its coroutine is cancelled: then the image is maybe gone, and who looks next finds out.
+class ImagePuller::Removal {
+ public:
+  Removal(ImagePuller& puller, std::vector<std::string> names) : puller_(puller), names_(std::move(names)) {
+    puller_.removing_.insert(names_.begin(), names_.end());
+  }
+  ~Removal() {
+    for (const std::string& name : names_) puller_.removing_.erase(name);
+    ++puller_.removals_;
+  }
+  Removal(const Removal&) = delete;
+  Removal& operator=(const Removal&) = delete;
+
+ private:
+  ImagePuller& puller_;
+  const std::vector<std::string> names_;
+};
+
 bool ImagePuller::IsNeeded(const std::string& image_id, const std::vector<std::string>& names) const {
   if (holds_->contains(image_id)) return true;
   const auto is_asked_for = [this](const std::string& name) { return asked_for_.contains(name); };
@@ -171,14 +189,10 @@ Task<Status> ImagePuller::Remove(std::string image_id, std::vector<std::string> 
     co_return Error(ErrorKind::kConflict, "a container of image " + image_id + " is being started");
   }
   names.push_back(image_id);
-  removing_.insert(names.begin(), names.end());
+  const Removal under_way(*this, std::move(names));
   v1::ImageSpec spec;
   spec.set_image(image_id);
-  co_await async::kDeafToCancellation;
-  const Status removed = co_await runtime_.RemoveImage(std::move(spec), timeout);
-  for (const std::string& name : names) removing_.erase(name);
-  ++removals_;
-  co_return removed;
+  co_return co_await runtime_.RemoveImage(std::move(spec), timeout);
 }
 
 void ImagePuller::NoteFailedStart(const std::string& image_id, const Error& error) {
@@ -270,12 +284,9 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
 
 // Whoever asks for the image meanwhile waits (Look), and then finds it gone.
 Task<bool> ImagePuller::TakeAway(std::string image_id) {
-  if (!removing_.insert(image_id).second) co_return false;
-  co_await async::kDeafToCancellation;
-  const bool taken = co_await damaged_->TakeAway(image_id);
-  removing_.erase(image_id);
-  ++removals_;
-  co_return taken;
+  if (removing_.contains(image_id)) co_return false;
+  const Removal under_way(*this, {image_id});
+  co_return co_await damaged_->TakeAway(image_id);
 }
 
 std::shared_ptr<ImagePuller::Pull> ImagePuller::Join(const std::string& key, const std::string& image,

@@ -122,6 +122,7 @@ class ImagePuller {
 
  private:
   struct Pull;
+  class Removal;
   struct Failure {
     explicit Failure(BackoffLimits limits) : backoff(limits) {}
     std::string image;
