@@ -32,10 +32,11 @@ ALLOWED = {
     "agent/manifests": OUTER,
     "agent/node": OUTER | {"cri"},
     "agent/pods": OUTER | {"cri"},
+    "agent/identity": OUTER | {"agent/kube"},
     "agent/cluster": OUTER | {"agent/kube", "agent/pods", "agent/node", "agent/store", "cri"},
     "agent/rollout": OUTER | {"agent/kube", "agent/pods"},
     "agent/pch": BASE | {"agent/model", "agent/async"},
-    "agent/ctl": OUTER | {"agent/local", "agent/config"},
+    "agent/ctl": OUTER | {"agent/local", "agent/config", "agent/kube", "agent/identity"},
 }
 PURE = ("agent/base/", "agent/model/", "agent/decide/")
 # The logging façade writes to standard error through spdlog; it is the one way out of the pure folders.
