@@ -142,9 +142,14 @@ std::string ToOpenMetrics(std::string_view text) {
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     // "# TYPE name type" and "# HELP name words".
     const auto name_end = line.starts_with("# ") ? line.find(' ', 7) : std::string_view::npos;
-    if (name_end != std::string_view::npos && line.substr(0, name_end).ends_with(kTotal)) {
-      converted += line.substr(0, name_end - kTotal.size());
-      converted += line.substr(name_end);
+    const std::string_view name = line.substr(0, name_end);
+    const std::string_view rest = name_end == std::string_view::npos ? std::string_view() : line.substr(name_end);
+    if (!rest.empty() && name.ends_with(kTotal)) {
+      converted += name.substr(0, name.size() - kTotal.size());
+      converted += rest;
+    } else if (rest == " counter") {  // a name that was taken over as it is
+      converted += name;
+      converted += " unknown";
     } else {
       converted += line;
     }

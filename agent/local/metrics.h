@@ -98,7 +98,8 @@ class Family {
 // 5 ms to 60 s, for calls to the runtime and for requests.
 std::vector<double> LatencyBounds();
 
-// `text` is what this file writes. In OpenMetrics a counter's family is named without the "_total" of its samples.
+// `text` is what this file writes. In OpenMetrics a counter's family is named without the "_total" of its samples, and
+// what lacks that is no counter.
 std::string ToOpenMetrics(std::string_view text);
 
 class Registry {

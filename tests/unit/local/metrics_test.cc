@@ -51,6 +51,14 @@ TEST(ToOpenMetrics, NamesCountersWithoutTheirSuffix) {
             "# EOF\n");
 }
 
+TEST(ToOpenMetrics, CountersOfAnotherNameAreOfNoType) {
+  Registry registry;
+  registry.AddCounters("daemonsetd_renew_errors", "Errors.").With({}).Add();
+  EXPECT_EQ(ToOpenMetrics(registry.Render()),
+            "# HELP daemonsetd_renew_errors Errors.\n# TYPE daemonsetd_renew_errors unknown\n"
+            "daemonsetd_renew_errors 1\n# EOF\n");
+}
+
 TEST(ToOpenMetrics, TakesAnEmptyText) { EXPECT_EQ(ToOpenMetrics(""), "# EOF\n"); }
 
 }  // namespace
