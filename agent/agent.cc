@@ -118,7 +118,11 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                        if (api_server_) api_server_->ShuttingDown(shutting_down);
                      },
                  .flush = [this](MonoTime until) { return FlushBeforeShutdown(until); },
-                 .on_change = [this] { Changed(); }}),
+                 .on_change =
+                     [this] {
+                       facts_.shutdown_problem = shutdown_.problem();
+                       Changed();
+                     }}),
       orphaned_pods_(services_, workers_, [this] { return KnowsAllPods(); }),
       image_collector_(ImageCollectorPorts(), ImageCollectionOf(config_)),
       sockets_(

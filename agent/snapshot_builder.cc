@@ -342,8 +342,8 @@ void FillNode(const corev1::Node& node, const PodWorkers& workers, statusv1::Nod
 std::vector<std::string> Warnings(const AgentFacts& facts) {
   std::vector<std::string> warnings = facts.warnings;
   warnings.insert(warnings.end(), facts.warnings_of_start.begin(), facts.warnings_of_start.end());
-  for (const auto* problem : {&facts.mount_problem, &facts.checkpoint_problem, &facts.api_server_problem,
-                              &facts.certificate_problem}) {
+  for (const auto* problem : {&facts.mount_problem, &facts.checkpoint_problem, &facts.shutdown_problem,
+                              &facts.api_server_problem, &facts.certificate_problem}) {
     if (!problem->empty()) warnings.push_back(*problem);
   }
   return warnings;

@@ -27,10 +27,11 @@ struct AgentFacts {
   std::string mount_problem;                   // ends with a runtime that has the same mounts
   std::vector<std::string> warnings_of_start;  // a reload does not end them
   std::string checkpoint_problem;              // empty while it is written
-  std::string api_server;                      // "not configured", or where it is and how it does
-  std::string coordinator;                     // who coordinates rollouts, as far as it is known here; may be empty
-  std::string certificate_problem;             // the same of the client certificate
-  std::string api_server_problem;              // what a person must act upon; empty while all is well
+  std::string shutdown_problem;     // pods have less time than they are meant to have; empty while all is well
+  std::string api_server;           // "not configured", or where it is and how it does
+  std::string coordinator;          // who coordinates rollouts, as far as it is known here; may be empty
+  std::string certificate_problem;  // the same of the client certificate
+  std::string api_server_problem;   // what a person must act upon; empty while all is well
 };
 
 // What is told about. `hosted`: the DaemonSets and static Pods of every source.

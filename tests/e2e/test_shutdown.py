@@ -46,7 +46,7 @@ def test_pods_stop_in_order_before_the_machine_does(make_daemon, runtime, logind
     # A crash or a new manifest would start something; nothing may (LC-31).
     agent.apply("late.yaml", daemon_set("late"))
     agent.wait_for(lambda: agent.pods("late"), "the new pod is known")
-    agent.wait_for(lambda: all("shutting down" in pod["waitingFor"] for pod in agent.pods()), "all wait")
+    agent.wait_for(lambda: all("shutting down" in pod.get("message", "") for pod in agent.pods()), "all wait")
     assert not containers(runtime)
 
     logind.call_off()
