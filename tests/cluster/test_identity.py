@@ -2,6 +2,7 @@
 certificate, and who may approve what."""
 
 import contextlib
+import datetime
 import os
 import re
 import signal
@@ -98,6 +99,10 @@ def test_a_bootstrap_token_joins_a_node_that_somebody_approves(joined_cluster, m
     assert dry.returncode == 0 and "/etc/daemonsetd/kubeconfig" in out, "the default place, which no test writes to"
 
     agent = make_agent("join-2")
+    joined_cluster.client().create("/api/v1/nodes", {"metadata": {"name": "join-2"}})
+    now = datetime.datetime.now(datetime.timezone.utc)
+    joined_cluster.client().create(LEASES, {"metadata": {"name": "join-2"}, "spec": {
+        "holderIdentity": "join-2", "leaseDurationSeconds": 300, "renewTime": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}})
     with agent.join("--server", joined_cluster.url, "--ca-file", joined_cluster.pki.ca, "--token-file", "-") as process:
         process.stdin.write(token + "\n")
         process.stdin.close()
@@ -109,6 +114,7 @@ def test_a_bootstrap_token_joins_a_node_that_somebody_approves(joined_cluster, m
                 joined_cluster.kubectl(*told[1].split()[1:])
         assert process.wait(60) == 0, process.stderr.read()
     assert token not in "".join(lines)
+    assert "warning: the Node join-2 is held by a kubelet" in "".join(lines), lines
     assert agent.who()["username"] == "daemonsetd:node:join-2"
     assert token in agent.bootstrap.read_text() and mode(agent.bootstrap) == 0o600
     assert agent.requests()[0]["spec"]["username"].startswith("system:bootstrap:")
