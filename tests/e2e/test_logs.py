@@ -1,7 +1,7 @@
 """Logs of containers: rotated by size and count, compressed, and read across all of that.
 
-In full length with DAEMONSETD_FULL_LOGS=1 in the environment: files of 10 MiB and a container that writes as fast as the
-runtime takes it, for a hundred rotations in each test. Otherwise files of 32 KiB and a slower writer.
+In full length with DAEMONSETD_FULL_LOGS=1 in the environment: files of 10 MiB and a container that writes as fast as
+the runtime takes it, for a hundred rotations in each test. Otherwise files of 32 KiB and a slower writer.
 """
 
 import gzip
