@@ -40,15 +40,14 @@ class InstalledNode:
     def main_pid(self):
         return int(self.service("MainPID"))
 
-    def ctl(self, *arguments):
-        return self.machine.run("daemonsetctl " + " ".join(arguments))
-
     def configure(self, name, text):
         """A drop-in file of the agent's configuration."""
         self.machine.write(f"/etc/daemonsetd/config.d/{name}.conf", CONFIGURATION + text + "\n")
 
     def status(self):
-        return json.loads(self.ctl("get", "status", "--output", "json"))
+        answer = self.machine.run("daemonsetctl get status --output json", check=False)
+        assert answer.startswith("{"), answer  # which `Cluster.wait_for` takes as "not yet"
+        return json.loads(answer)
 
     def wait_for_another_agent(self, old_pid):
         """One that is not `old_pid`, and that knows its pods and the API server again."""
