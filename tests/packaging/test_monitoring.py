@@ -88,6 +88,11 @@ TROUBLES = {
     "DaemonsetdStaleSocketMounts": lambda s: changed(s, "daemonsetd_stale_socket_mounts", STEADY.format(1)),
     "DaemonsetdFileDescriptorsLow": lambda s: both(s, ("process_open_fds", STEADY.format(900)),
                                                    ("process_max_fds", STEADY.format(1000))),
+    "DaemonsetdCertificateExpiring": lambda s: changed(s, "daemonsetd_certificate_manager_client_ttl_seconds",
+                                                       "25000-60x%d" % MINUTES),
+    "DaemonsetdCertificateRenewalErrors": lambda s: changed(
+        s, "daemonsetd_certificate_manager_client_expiration_renew_errors", GROWS),
+    "DaemonsetdLogRotationErrors": lambda s: changed(s, "daemonsetd_container_log_rotation_errors_total", GROWS),
 }
 
 
