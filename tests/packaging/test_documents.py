@@ -4,6 +4,7 @@
 """
 
 import difflib
+import functools
 import os
 import pathlib
 import re
@@ -29,6 +30,7 @@ def run(*command):
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
 
 
+@functools.cache
 def help_of(name, *verb):
     return generate.Help(generate.output_of(BUILD, name, *verb, "--help"))
 
