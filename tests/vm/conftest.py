@@ -9,6 +9,7 @@ the package. DAEMONSETD_VM_ACCELERATOR=tcg or kvm overrules what is found out: K
 
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 
@@ -34,6 +35,8 @@ def pytest_configure(config):
 def pytest_sessionstart(session):
     if os.geteuid() != 0:
         pytest.exit("the virtual machine's disk is built as root", returncode=2)
+    # A run that is cut off takes its processes and files away too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_report_teststatus(report):
