@@ -1,4 +1,5 @@
-"""A Unix socket in front of a gRPC server's that counts the calls that pass: HEADERS frames from the client (HTTP/2)."""
+"""A Unix socket in front of a gRPC server's that sees the calls that pass: HEADERS frames from the client (HTTP/2).
+CallCounter counts them; CallGate lets a process end right before or right after one of them."""
 
 import pathlib
 import socket
@@ -7,6 +8,26 @@ import threading
 PREFACE = 24  # octets that a client sends before its first frame
 FRAME_HEADER = 9
 HEADERS = 1
+END_STREAM = 0x1
+
+
+class Frames:
+    """Calls `see(kind, flags, stream)` for each frame of which bytes pass by."""
+
+    def __init__(self, see, preface=0):
+        self._see, self._skip, self._pending = see, preface, bytearray()
+
+    def __call__(self, data):
+        self._pending.extend(data)
+        while True:
+            passed = min(self._skip, len(self._pending))
+            del self._pending[:passed]
+            self._skip -= passed
+            if self._skip or len(self._pending) < FRAME_HEADER:
+                return
+            head = bytes(self._pending[:FRAME_HEADER])
+            self._skip = FRAME_HEADER + int.from_bytes(head[:3], "big")
+            self._see(head[3], head[4], int.from_bytes(head[5:], "big") & 0x7FFFFFFF)
 
 
 class CallCounter:
@@ -43,27 +64,16 @@ class CallCounter:
                 client.close()  # as a server that is down
                 continue
             self._open += [client, server]
-            threading.Thread(target=self._pump, args=(client, server, self._counter()), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, lambda data: None), daemon=True).start()
+            asked, answered = self._watch()
+            threading.Thread(target=self._pump, args=(client, server, asked), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, answered), daemon=True).start()
 
-    def _counter(self):
-        pending = bytearray()
-        skip = PREFACE
+    def _watch(self):
+        """What looks at the bytes of one connection, from the client and from the server, before they go on."""
+        return Frames(self._count, PREFACE), lambda data: None
 
-        def count(data):
-            nonlocal skip
-            pending.extend(data)
-            while True:
-                if skip:
-                    passed = min(skip, len(pending))
-                    del pending[:passed]
-                    skip -= passed
-                if skip or len(pending) < FRAME_HEADER:
-                    return
-                self.calls += pending[3] == HEADERS
-                skip = FRAME_HEADER + int.from_bytes(pending[:3], "big")
-
-        return count
+    def _count(self, kind, flags, stream):
+        self.calls += kind == HEADERS
 
     @staticmethod
     def _pump(source, sink, look):
@@ -78,3 +88,43 @@ class CallCounter:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class CallGate(CallCounter):
+    """arm(number, moment, strike): the call of this number, counted from then on, is hit. "before": it never arrives at
+    the server. "after": the server has carried it out, and the client does not hear of that. `strike` runs meanwhile."""
+
+    def __init__(self, path, target):
+        self._armed = None
+        self.struck = False
+        super().__init__(path, target)
+
+    def arm(self, number, moment, strike):
+        self.calls, self.struck = 0, False
+        self._armed = (number, moment, strike)
+
+    def disarm(self):
+        self._armed = None
+
+    def _watch(self):
+        awaited = set()  # the stream whose answer is waited for
+
+        def asked(kind, flags, stream):
+            self._count(kind, flags, stream)
+            if kind != HEADERS or not self._armed or self.calls != self._armed[0]:
+                return
+            if self._armed[1] == "before":
+                self._strike()
+            awaited.add(stream)
+
+        def answered(kind, flags, stream):
+            if stream in awaited and flags & END_STREAM and kind in (0, HEADERS) and self._armed:
+                self._strike()
+
+        return Frames(asked, PREFACE), Frames(answered)
+
+    def _strike(self):
+        (_, _, strike), self._armed = self._armed, None
+        strike()
+        self.struck = True
+        raise ConnectionAbortedError("the client is gone")
