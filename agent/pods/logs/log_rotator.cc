@@ -120,7 +120,9 @@ Task<void> LogRotator::LookForEver() {
       Collect();
       co_await Look();
     }
+    const MonoTime earliest = services_.timeline.mono() + kShortestLook;
     co_await wake_.WaitUntil(services_.timeline, NextLook());
+    co_await services_.timeline.SleepUntil(earliest);  // changes come in crowds when many pods start
   }
 }
 
