@@ -7,9 +7,10 @@ a `namespace` of its own there. Who needs other arguments, an empty server or wi
 it runs in a network namespace of its own.
 
 Tests of the daemon take `nodes`, three of them in `cluster`, each with a containerd of its own (node-a: the system's,
-node-b and node-c: the pinned one), and `space`: the test's namespace, which is emptied afterwards. `make_node` makes a
-node of the test's own, in any cluster; `lone_space` is a namespace where there is no controller manager and where the
-API server may be killed. DAEMONSETD_BUILD names the build to test, build/asan by default.
+node-b and node-c: the pinned one; the daemon of node-b runs under the restrictions of the systemd unit), and `space`: the
+test's namespace, which is emptied afterwards. `make_node` makes a node of the test's own, in any cluster; `lone_space` is
+a namespace where there is no controller manager and where the API server may be killed. DAEMONSETD_BUILD names the build
+to test, build/asan by default.
 """
 
 import os
@@ -33,6 +34,7 @@ from space import Space  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("DAEMONSETD_BUILD", ROOT / "build" / "asan"))
 RIGHTS = ROOT / "packaging" / "kubernetes"
+UNIT = ROOT / "systemd" / "daemonsetd.service"
 RESTORED_SECONDS = 60
 # What distinguishes the shared nodes; the lease of one is short, so that a test can see it renewed.
 NODES = {"node-a": ("system", {"nodeLabels": {"node-role.kubernetes.io/edge": "", "tier": "one"}}),
@@ -119,7 +121,8 @@ def shared_nodes(cluster, runtimes):
     made = []
     try:
         for name, (kind, config) in NODES.items():
-            made.append(ClusterNode(cluster, name, runtimes.take(kind), BUILD, **config))
+            unit = UNIT if name == "node-b" else None
+            made.append(ClusterNode(cluster, name, runtimes.take(kind), BUILD, unit=unit, **config))
             made[-1].agent.start(wait=False)
         for node in made:
             node.wait_until_ready()

@@ -1,5 +1,5 @@
 """Fixtures of the end-to-end tests: every test on each containerd, one private instance of it for all tests, and one
-daemonsetd with empty directories for each test.
+daemonsetd with empty directories for each test. On containerd 2 it runs under the restrictions of the systemd unit.
 
     python3 -m pytest tests/e2e [-k containerd-2]      (as root; ./dev test e2e builds first)
 
@@ -24,6 +24,7 @@ import daemon as daemon_module  # noqa: E402
 import process_tree  # noqa: E402
 
 GONE_SECONDS = 40
+UNIT = ROOT / "systemd" / "daemonsetd.service"
 
 
 def pytest_sessionstart(session):
@@ -70,7 +71,8 @@ def make_daemon(runtime, request):
     def make(**options):
         directory = tempfile.mkdtemp(prefix="dsd-agent-", dir="/tmp")
         build = pathlib.Path(os.environ.get("DAEMONSETD_BUILD", ROOT / "build" / "release"))
-        instance = daemon_module.Daemon(directory, build, runtime.endpoint, **options)
+        unit = UNIT if runtime.kind == "2" else None
+        instance = daemon_module.Daemon(directory, build, runtime.endpoint, unit=unit, **options)
         made.append(instance)
         return instance
 

@@ -4,6 +4,8 @@ import json
 import stat
 import subprocess
 
+import pytest
+
 from manifests import container, daemon_set, static_pod
 
 
@@ -127,12 +129,9 @@ def test_a_full_disk_is_told_and_stops_nothing(make_daemon):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", state], check=True)
     agent.start()
     filler = state / "filler"
-    with open(filler, "wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-        except OSError:
-            pass
+    with open(filler, "wb", buffering=0) as file, pytest.raises(OSError):
+        for _ in range(32):  # twice its size: were it another's disk, that one would not be filled
+            file.write(b"x" * 4096)
     agent.apply("web.yaml", daemon_set("web"))
     agent.wait_for(lambda: agent.pods_ready("web"), "web running in spite of it")
     agent.wait_for(lambda: any("No space left" in w for w in agent.json("/v1/status")["warnings"]), "the warning")

@@ -62,23 +62,23 @@ class Runtimes:
 
 
 class ClusterNode:
-    """`config`: keys of the agent's configuration besides those that every node here needs."""
+    """`config`: keys of the agent's configuration besides those that every node here needs. `unit`: as of Daemon."""
 
     _numbers = itertools.count(11)
 
-    def __init__(self, cluster, name, runtime, build, **config):
+    def __init__(self, cluster, name, runtime, build, *, unit=None, **config):
         self.cluster = cluster
         self.name = name
         self.runtime = runtime
         self.killed = False  # its agent, at any time
         self.address = ADDRESSES.format(next(self._numbers))
         subprocess.run(["ip", "address", "add", f"{self.address}/32", "dev", "lo"], check=True)
-        self.agent = self._make_agent(build, config)
+        self.agent = self._make_agent(build, unit, config)
 
-    def _make_agent(self, build, config):
+    def _make_agent(self, build, unit, config):
         keys = {"kubeconfig": str(self.cluster.node_kubeconfig(self.name)), "nodeIPs": [self.address], **config}
         return daemon.Daemon(tempfile.mkdtemp(prefix="dsd-agent-", dir="/tmp"), build, self.runtime.endpoint,
-                             node_name=self.name, config=keys)
+                             node_name=self.name, config=keys, unit=unit)
 
     # The agent
 

@@ -12,6 +12,7 @@ import time
 
 import containerd
 import process_tree
+import unit_sandbox
 
 READY_SECONDS = 30
 STOP_SECONDS = 20
@@ -34,7 +35,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Daemon:
-    def __init__(self, directory, build, endpoint, *, node_name="node-1", config=None):
+    """With `unit`, a unit file, the process gets what that grants a service and no more; a call of the kernel that the
+    unit does not name ends it (Bad system call)."""
+
+    def __init__(self, directory, build, endpoint, *, node_name="node-1", config=None, unit=None):
         self.directory = pathlib.Path(directory).resolve()
         self.build = build
         self.manifests = self.directory / "manifests"
@@ -48,7 +52,10 @@ class Daemon:
         self._endpoint = endpoint
         self._node_name = node_name
         self.config = config or {}  # keys on top of those that move every directory here
+        self._unit = unit
         self._process = None
+        if unit:
+            self._share_mounts()
 
     # The process
 
@@ -108,6 +115,9 @@ class Daemon:
     def start(self, *flags, wait=True, launcher=()):
         """`launcher`: a program and its arguments that become daemonsetd, as unshare does."""
         self.write_config()
+        if self._unit:
+            self._share_mounts()
+            launcher = [*launcher, *unit_sandbox.launcher(self._unit, self.program)]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen([*launcher, self.program, "--config", self.config_file, *flags],
                                              stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -115,6 +125,17 @@ class Daemon:
         if wait:
             self.wait_for(self.ready, "/readyz to answer 200", READY_SECONDS)
         return self
+
+    def _share_mounts(self):
+        """As systemd does with the whole tree at boot: what the daemon mounts must reach the runtime, and without the
+        right to look at its namespace a shared mount is the daemon's only proof of it."""
+        if not self._mounts():  # it would hide what is mounted below
+            subprocess.run(["mount", "--bind", self.directory, self.directory], check=True)
+            subprocess.run(["mount", "--make-shared", self.directory], check=True)
+
+    def _mounts(self):
+        """Of the directory itself, and below."""
+        return [path for path in containerd.mounts_below(self.directory.parent) if path.is_relative_to(self.directory)]
 
     def ready(self):
         return self.get("/readyz")[0] == 200
@@ -153,9 +174,9 @@ class Daemon:
 
     def unmount(self):
         """Unmounts what a killed daemon left below its directory; answers what resisted."""
-        for mount in sorted(containerd.mounts_below(self.directory), key=lambda p: len(p.parts), reverse=True):
+        for mount in sorted(self._mounts(), key=lambda p: len(p.parts), reverse=True):
             subprocess.run(["umount", mount], capture_output=True)
-        return [f"mount {mount} could not be unmounted" for mount in containerd.mounts_below(self.directory)]
+        return [f"mount {mount} could not be unmounted" for mount in self._mounts()]
 
     def log_tail(self, lines=40):
         return containerd.tail(self.log, lines)
