@@ -209,7 +209,8 @@ local::Handlers Agent::LocalHandlers() {
               },
           .restart = [this](const local::RestartRequest& request) { return Restart(request); },
           .usage = [this] { return usage_.Measure(); },
-          .liveness = [this] { return CheckLiveness(); }};
+          .liveness = [this] { return CheckLiveness(); },
+          .configz = [this] { return config::EffectiveConfigJson(config_.message); }};
 }
 
 Result<statusv1::RestartAnswer> Agent::Restart(const local::RestartRequest& request) {

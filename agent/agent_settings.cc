@@ -107,7 +107,6 @@ local::ServerOptions ServerOptionsOf(const config::Config& config) {
   options.socket_path = config.message.socketpath();
   options.group = config.message.socketgroup();
   options.metrics_address = config.message.metricsbindaddress();
-  options.configz = config::EffectiveConfigJson(config.message);
   return options;
 }
 

@@ -28,7 +28,6 @@ struct ServerOptions {
   Nanoseconds read_timeout = Seconds(10);   // for a whole request, and between two requests
   Nanoseconds write_timeout = Seconds(10);  // for an answer, and for each piece of a stream
   Nanoseconds follow_interval = Milliseconds(250);
-  std::string configz = "{}\n";  // JSON
 };
 
 // Where a container's log is.
@@ -48,6 +47,8 @@ struct Handlers {
   std::function<Task<Result<statusv1::UsageList>>()> usage;
   // The checks of /livez beyond that the loop turns. Null: there are none.
   std::function<std::vector<HealthCheck>()> liveness;
+  // The configuration in force, as JSON. Null: an empty object.
+  std::function<std::string()> configz;
 };
 
 class Server {

@@ -62,11 +62,14 @@ def test_it_is_ready_without_a_runtime_and_tells_reloads_and_its_end(make_daemon
     ready = manager.wait_for(serves, "READY")
     assert ready["STATUS"].startswith("0/0 pods ready; container runtime not ")
     assert agent.get("/livez")[0] == 200 and not agent.ready()
+    agent.config["maxPods"] = 7
+    agent.write_config()
     before = time.monotonic()
     os.kill(agent.pid, signal.SIGHUP)
     reloading = manager.wait_for(lambda m: m.get("RELOADING") == "1", "RELOADING")
     assert before <= int(reloading["MONOTONIC_USEC"]) / 1e6 <= time.monotonic()
     manager.wait_for(serves, "READY after the reload")
+    assert agent.json("/configz")["maxPods"] == 7
     assert agent.terminate() == 0
     stopping = manager.wait_for(lambda m: m.get("STOPPING") == "1", "STOPPING")
     assert int(stopping["EXTEND_TIMEOUT_USEC"]) >= 10_000_000
