@@ -1,5 +1,5 @@
-// The local interface: HTTP/1.1 over a Unix socket. The socket's mode and group say who may ask, and restart pods. On the
-// network, if at all, there is only what routes.h calls public, without TLS, to everybody who reaches the address.
+// The local interface: HTTP/1.1 over a Unix socket. The socket's mode and group say who may ask, and restart pods. On
+// the network, if at all, there is only what routes.h calls public, without TLS, to everybody who reaches the address.
 #pragma once
 
 #include <sys/types.h>
