@@ -195,8 +195,8 @@ Task<Status> ImagePuller::Remove(std::string image_id, std::vector<std::string> 
   co_return co_await runtime_.RemoveImage(std::move(spec), timeout);
 }
 
-void ImagePuller::NoteFailedStart(const std::string& image_id, const Error& error) {
-  if (damaged_) damaged_->NoteFailedStart(image_id, error.message());
+void ImagePuller::NoteFailedStart(const std::string& image, std::string_view error) {
+  if (damaged_) damaged_->NoteFailedStart(image, error);
 }
 
 Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
@@ -212,7 +212,7 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
   Present present = co_await Look(image);
   if (!present.status) co_return Fail("ImageInspectError", present.status.error());
   // It is only given up when the registry still has it.
-  const bool suspected = present.image && damaged_ && damaged_->Suspects(present.image->id()) && policy != "Never";
+  const bool suspected = present.image && damaged_ && damaged_->Suspects(*present.image) && policy != "Never";
   if (present.image && policy != "Always" && !suspected) {
     co_return Success(std::move(*present.image), std::move(present.hold));
   }
@@ -246,9 +246,8 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
   if (request.on_pull) request.on_pull();
   co_await Wait(pull, request.requester);
   if (suspected && *pull->result) {
-    const std::string id = present.image->id();
     present.hold.reset();
-    if (co_await TakeAway(id)) {
+    if (co_await TakeAway(*present.image)) {
       pull = Join(key, image, request, std::move(credentials));
       co_await Wait(pull, std::move(request.requester));
     }
@@ -283,10 +282,10 @@ Task<PullOutcome> ImagePuller::Ensure(PullRequest request) {
 }
 
 // Whoever asks for the image meanwhile waits (Look), and then finds it gone.
-Task<bool> ImagePuller::TakeAway(std::string image_id) {
-  if (removing_.contains(image_id)) co_return false;
-  const Removal under_way(*this, {image_id});
-  co_return co_await damaged_->TakeAway(image_id);
+Task<bool> ImagePuller::TakeAway(v1::Image image) {
+  if (removing_.contains(image.id())) co_return false;
+  const Removal under_way(*this, {image.id()});
+  co_return co_await damaged_->TakeAway(std::move(image));
 }
 
 std::shared_ptr<ImagePuller::Pull> ImagePuller::Join(const std::string& key, const std::string& image,

@@ -105,9 +105,9 @@ class ImagePuller {
   // credentials are tried at once (GC-04). Throws operation_aborted when the caller is cancelled.
   Task<PullOutcome> Ensure(PullRequest request);
 
-  // A container of this image could not be started. After a loss of power that may be the image's fault; then the next
-  // Ensure fetches it anew, once (DamagedImages).
-  void NoteFailedStart(const std::string& image_id, const Error& error);
+  // A container of this image, under any of its names, could not be started. After a loss of power that may be the
+  // image's fault; then the next Ensure fetches it anew, once (DamagedImages).
+  void NoteFailedStart(const std::string& image, std::string_view error);
 
   // Removes an image, under all its names, unless somebody here is about to use it (kConflict).
   Task<Status> Remove(std::string image_id, std::vector<std::string> names, Nanoseconds timeout);
@@ -142,7 +142,7 @@ class ImagePuller {
   Task<void> RunPull(std::shared_ptr<Pull> pull, cri::v1::PullImageRequest request, int priority);
   Task<Status> PullWithEach(std::shared_ptr<Pull> pull, cri::v1::PullImageRequest request);
   Task<Result<std::string>> PullOnce(cri::v1::PullImageRequest request, Nanoseconds timeout);
-  Task<bool> TakeAway(std::string image_id);
+  Task<bool> TakeAway(cri::v1::Image image);
   ImageHold Hold(const std::string& image_id);
   bool IsNeeded(const std::string& image_id, const std::vector<std::string>& names) const;
   Task<void> Wait(std::shared_ptr<Pull> pull, std::string requester);

@@ -209,7 +209,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   auto created =
       co_await services_.runtime.CreateContainer(std::move(request), services_.settings.runtime_request_timeout);
   if (!created) {
-    services_.images.NoteFailedStart(image.image_ref, created.error());
+    services_.images.NoteFailedStart(image.image_ref, created.error().message());
     services_.view.Hurry();
     co_return Failed(created.error(), "CreateContainerError");
   }
@@ -219,7 +219,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
       co_await services_.runtime.StartContainer(*created, services_.settings.runtime_request_timeout);
   co_await Refresh(*created, action.sandbox_id);
   if (!started) {
-    services_.images.NoteFailedStart(image.image_ref, started.error());
+    services_.images.NoteFailedStart(image.image_ref, started.error().message());
     co_return Failed(started.error(), "RunContainerError");
   }
   events_.Started(action.name);

@@ -368,11 +368,15 @@ Task<void> PodWorker::ReadLastWord(cri::v1::ContainerStatus status) {
   if (!paths) co_return;
   const std::string id = status.id();
   auto text = std::make_shared<std::string>();
-  std::function<Status()> read = [text, paths = *paths, status = std::move(status)] {
+  const std::string image = status.image_ref();
+  auto early = std::make_shared<std::string>();
+  std::function<Status()> read = [text, early, paths = *paths, status = std::move(status)] {
     *text = TerminationMessage(paths, status);
+    *early = WordsOfEarlyEnd(paths, status);
     return Ok();
   };
   const Status done = co_await services_.blocking.Run(std::move(read));
+  if (done && !early->empty()) services_.images.NoteFailedStart(image, *early);
   const auto instance = memory_.instances.find(id);
   if (!done || text->empty() || instance == memory_.instances.end()) co_return;
   instance->second.last_words = *text;

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/time_point.h"
 #include "agent/base/utf8.h"
 #include "agent/decide/labels.h"
 #include "agent/pods/files.h"
@@ -22,6 +23,7 @@ namespace v1 = ::runtime::v1;
 
 namespace {
 
+constexpr Nanoseconds kMoment = std::chrono::seconds(5);
 constexpr char kFallbackToLogs[] = "FallbackToLogsOnError";
 // 80 lines of which only 2048 bytes count, each with time, stream and tag before it; and one long line.
 constexpr std::size_t kLogWindow = std::size_t{64} * 1024;
@@ -137,6 +139,13 @@ std::string TerminationMessage(const PodPaths& paths, const v1::ContainerStatus&
   if (!message.empty() && !last_word.empty()) message += ": ";
   message += WithoutCutCharacter(last_word);
   return std::string(CutUtf8(ValidUtf8(message), kMaxTerminationMessage));
+}
+
+std::string WordsOfEarlyEnd(const PodPaths& paths, const v1::ContainerStatus& status) {
+  const Nanoseconds lived(status.finished_at() - status.started_at());
+  if (status.exit_code() == 0 || lived > kMoment) return "";
+  const Result<std::string> log = paths.LogPath(status.metadata().name(), status.metadata().attempt());
+  return log ? EndOfLog(*log) : "";
 }
 
 void LimitTerminationMessages(const corev1::PodSpec& spec, corev1::PodStatus& status) {

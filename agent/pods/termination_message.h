@@ -22,6 +22,10 @@ inline constexpr std::size_t kMaxLinesFromLog = 80;
 // read is said in the message, as upstream does. Valid UTF-8, at most kMaxTerminationMessage bytes. Blocks.
 std::string TerminationMessage(const PodPaths& paths, const ::runtime::v1::ContainerStatus& status);
 
+// The end of the log of a container that ended with an error within a moment of its start: then it may hold the words
+// of the runtime, which could not run the program after all. Empty for others. Blocks.
+std::string WordsOfEarlyEnd(const PodPaths& paths, const ::runtime::v1::ContainerStatus& status);
+
 // Cuts the messages of ended containers, current and last ones, to an equal share of kMaxTerminationMessages each.
 void LimitTerminationMessages(const corev1::PodSpec& spec, corev1::PodStatus& status);
 

@@ -45,8 +45,9 @@ def everything(host_path):
 
 
 def cgroups_of(runtime):
-    """Control groups of any pod or container that this containerd ever had, in every hierarchy."""
-    own = set(re.findall(IDENTITY, runtime.log.read_text(errors="replace")))
+    """Control groups of any pod or container that this containerd ever had, in every hierarchy. Not those of containers
+    that it said it has removed: of a start that is cut off with its client it may keep those (its issue 11037)."""
+    own = set(re.findall(IDENTITY, runtime.log.read_text(errors="replace"))) - runtime._removed_by_cri()
     return [path for path, _, _ in os.walk("/sys/fs/cgroup") if own & set(re.findall(IDENTITY, pathlib.Path(path).name))]
 
 

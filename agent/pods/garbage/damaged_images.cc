@@ -1,5 +1,6 @@
 #include "agent/pods/garbage/damaged_images.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 #include <vector>
@@ -16,6 +17,13 @@ constexpr std::size_t kUptimeLimit = 256;
 
 bool Uses(const cri::v1::Container& container, const std::string& image_id) {
   return container.image_ref() == image_id || container.image_id() == image_id || container.image().image() == image_id;
+}
+
+std::vector<std::string> NamesOf(const cri::v1::Image& image) {
+  std::vector<std::string> names{image.id()};
+  names.insert(names.end(), image.repo_tags().begin(), image.repo_tags().end());
+  names.insert(names.end(), image.repo_digests().begin(), image.repo_digests().end());
+  return names;
 }
 
 decide::ImageSightings SightingsOf(const checkpoint::v1::ImageRecord* record) {
@@ -43,16 +51,22 @@ DamagedImages::DamagedImages(cri::Runtime& runtime, cri::Runtime& image_service,
       uptime_(std::move(uptime)),
       call_timeout_(call_timeout) {}
 
-void DamagedImages::NoteFailedStart(const std::string& image_id, std::string_view error) {
-  if (image_id.empty() || !decide::TellsOfDamagedLayers(error)) return;
-  const WallTime now = timeline_.Read().wall;
-  if (!decide::MayBeDamagedByPowerLoss(SightingsOf(records_.Find(image_id)), uptime_(), now)) return;
-  if (!suspects_.insert(image_id).second) return;
-  log::Warning("an image may be damaged by a loss of power; it is fetched anew if its registry has it",
-               {{"image", image_id}, {"err", error}});
+void DamagedImages::NoteFailedStart(const std::string& image, std::string_view error) {
+  if (image.empty() || uptime_() > decide::kSoonAfterBoot || !decide::TellsOfDamagedLayers(error)) return;
+  if (!suspects_.insert(image).second) return;
+  log::Warning("an image may be damaged by a loss of power; it is fetched anew, once, if its registry has it",
+               {{"image", image}, {"err", error}});
 }
 
-Task<bool> DamagedImages::TakeAway(std::string image_id) {
+bool DamagedImages::Suspects(const cri::v1::Image& image) const {
+  if (suspects_.empty()) return false;
+  const std::vector<std::string> names = NamesOf(image);
+  return std::any_of(names.begin(), names.end(), [this](const auto& name) { return suspects_.contains(name); }) &&
+         decide::MayBeDamagedByPowerLoss(SightingsOf(records_.Find(image.id())), uptime_(), timeline_.Read().wall);
+}
+
+Task<bool> DamagedImages::TakeAway(cri::v1::Image image) {
+  const std::string image_id = image.id();
   const auto containers = co_await runtime_.ListContainers({}, call_timeout_);
   if (!containers) co_return false;
   std::vector<std::string> dead;
@@ -64,7 +78,8 @@ Task<bool> DamagedImages::TakeAway(std::string image_id) {
     if (!ours || lives) co_return false;
     dead.push_back(container.id());
   }
-  if (suspects_.erase(image_id) == 0) co_return false;  // somebody else was faster
+  if (!Suspects(image)) co_return false;  // somebody else was faster
+  for (const std::string& name : NamesOf(image)) suspects_.erase(name);
   // Before anything happens: once, whatever becomes of this process.
   const checkpoint::v1::ImageRecord* known = records_.Find(image_id);
   checkpoint::v1::ImageRecord record = known ? *known : checkpoint::v1::ImageRecord();

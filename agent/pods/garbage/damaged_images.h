@@ -19,13 +19,13 @@ class DamagedImages {
   DamagedImages(cri::Runtime& runtime, cri::Runtime& image_service, async::Timeline& timeline, ImageRecords& records,
                 std::function<Nanoseconds()> uptime, Nanoseconds call_timeout);
 
-  // A start of a container of this image failed so.
-  void NoteFailedStart(const std::string& image_id, std::string_view error);
-  bool Suspects(const std::string& image_id) const { return suspects_.contains(image_id); }
+  // A start of a container of this image, under any of its names, failed so.
+  void NoteFailedStart(const std::string& image, std::string_view error);
+  bool Suspects(const cri::v1::Image& image) const;
 
   // The image and what is left of our containers that used it. False: it stays as it is, for something runs on it, or
   // containers of others use it.
-  Task<bool> TakeAway(std::string image_id);
+  Task<bool> TakeAway(cri::v1::Image image);
 
  private:
   cri::Runtime& runtime_;
@@ -34,7 +34,7 @@ class DamagedImages {
   ImageRecords& records_;
   std::function<Nanoseconds()> uptime_;
   const Nanoseconds call_timeout_;
-  std::set<std::string> suspects_;
+  std::set<std::string> suspects_;  // IDs and names
 };
 
 // Since the machine came up, suspended or not; zero where it can't be read.

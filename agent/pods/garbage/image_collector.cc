@@ -215,6 +215,7 @@ Task<Result<std::set<std::string>>> ImageCollector::PauseImages() {
 }
 
 Task<void> ImageCollector::Free(std::uint64_t wanted, std::vector<decide::ImageOnNode> candidates) {
+  if (candidates.empty()) co_return TellShortage(wanted, 0);
   log::Info("the file system of the images is too full; removing those not used for longest",
             {{"path", mount_point_}, {"bytesWanted", wanted}, {"removable", candidates.size()}});
   std::uint64_t removed = 0;

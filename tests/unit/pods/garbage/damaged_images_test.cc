@@ -32,7 +32,12 @@ class DamagedImagesTest : public ::testing::Test {
   PullOutcome Ensure(const std::string& policy = "IfNotPresent") {
     return loop.Run(puller.Ensure(PullRequest{.image = "a:1", .policy = policy}));
   }
-  void Fail() { puller.NoteFailedStart(id, Error(ErrorKind::kRetry, "runc: exec /bin/agent: exec format error")); }
+  void Fail() { puller.NoteFailedStart(id, "runc: exec /bin/agent: exec format error"); }
+  bool Suspects() {
+    v1::ImageSpec spec;
+    spec.set_image(kName);
+    return damaged.Suspects(*loop.Run(runtime.ImageStatus(spec, minutes(1))));
+  }
   std::vector<std::string> Calls() {
     std::vector<std::string> methods;
     for (const testing::CallRecord& call : runtime.calls()) {
@@ -110,12 +115,12 @@ TEST_F(DamagedImagesTest, StayWhileContainersOfOthersUseThem) {
 TEST_F(DamagedImagesTest, AreSuspectedOnlyAfterABootAndForTheRightWords) {
   uptime = hours(5);
   Fail();
-  EXPECT_FALSE(damaged.Suspects(id));
+  EXPECT_FALSE(Suspects());
   uptime = minutes(3);
-  puller.NoteFailedStart(id, Error(ErrorKind::kTimeout, "context deadline exceeded"));
-  EXPECT_FALSE(damaged.Suspects(id));
+  puller.NoteFailedStart(id, "context deadline exceeded");
+  EXPECT_FALSE(Suspects());
   Fail();
-  EXPECT_TRUE(damaged.Suspects(id));
+  EXPECT_TRUE(Suspects());
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ TEST_F(OrphanedPodsTest, LeaveThePodsThatRunAlone) {
   Apply();
   loop.Advance(seconds(5));
   Collect();
-  loop.Advance(minutes(10));
+  loop.Advance(minutes(2));
   EXPECT_THAT(RunningContainers(), SizeIs(1));
   EXPECT_EQ(orphans->taken_down(), 0);
 }
@@ -78,7 +78,7 @@ TEST_F(OrphanedPodsTest, WhatDoesNotCarryOurMarkIsNotTouched) {
   std::filesystem::create_directory_symlink(Path("elsewhere"), root + "/link");
   Write(Path("elsewhere/.daemonsetd"), "default\npod\n");
   Collect();
-  loop.Advance(minutes(10));
+  loop.Advance(minutes(2));
   EXPECT_TRUE(Exists(root + "/uid-of-a-kubelet/volumes/data"));
   EXPECT_TRUE(Exists(root + "/file"));
   EXPECT_TRUE(Exists(Path("elsewhere/.daemonsetd")));
@@ -116,7 +116,7 @@ TEST_F(OrphanedPodsTest, NothingIsDeletedAcrossALiveMount) {
   EXPECT_EQ(Read(place + "/marker"), "data");
   EXPECT_TRUE(Exists(paths.pod_directory() + "/.daemonsetd"));
   ASSERT_EQ(::umount2(place.c_str(), 0), 0);
-  loop.Advance(minutes(10));
+  loop.Advance(minutes(6));
   EXPECT_FALSE(Exists(paths.pod_directory()));
   EXPECT_EQ(Read(Path("precious/marker")), "data");
 }
