@@ -414,9 +414,10 @@ constexpr Key kKeys[] = {
      .default_words = "none: the Unix socket alone",
      .change = Change::kRestart,
      .sample = "127.0.0.1:10249",
-     .doc = "Address and port where /metrics, /livez and /readyz are served besides the Unix socket, for a Prometheus. "
-            "Without TLS, and to everybody who reaches it: the names of the node's pods and DaemonSets are in there, so "
-            "choose an address that only your monitoring reaches."},
+     .doc =
+         "Address and port where /metrics, /livez and /readyz are served besides the Unix socket, for a Prometheus. "
+         "Without TLS, and to everybody who reaches it: the names of the node's pods and DaemonSets are in there, so "
+         "choose an address that only your monitoring reaches."},
     {.path = "logging.format",
      .form = Form::kChoice,
      .default_text = "text",
