@@ -32,7 +32,7 @@ Certificates::Certificates(async::Executor executor, async::Timeline& timeline, 
     manager_ = std::make_unique<identity::CertificateManager>(executor_, timeline, pool, client, async::SystemRandom(),
                                                               std::move(settings), [this] { Looked(); });
   }
-  if (config.certificateapprover() != "off") {
+  if (config.certificateapprover() != "none") {
     approver_ = std::make_unique<identity::CertificateApprover>(
         timeline, client, async::SystemRandom(),
         config.certificateapprover() == "all" ? decide::ApproverMode::kAll : decide::ApproverMode::kRenewals,

@@ -37,7 +37,7 @@ class Certificates {
   local::Gauge& ttl_;
   local::Counter& errors_;
   std::unique_ptr<identity::CertificateManager> manager_;    // null when rotation is off
-  std::unique_ptr<identity::CertificateApprover> approver_;  // null when it is off
+  std::unique_ptr<identity::CertificateApprover> approver_;  // null when it approves none
   std::string told_;
 };
 

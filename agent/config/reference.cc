@@ -77,11 +77,11 @@ constexpr Key kKeys[] = {
      .doc = "Kubeconfig with the token that a node without a valid certificate asks for one with; it need not exist."},
     {.path = "certificateApprover",
      .form = Form::kChoice,
-     .default_text = "off",
+     .default_text = "none",
      .change = Change::kRestart,
-     .choices = "off renewals all",
+     .choices = "none renewals all",
      .doc =
-         "Approve the requests of agents for certificates: off; renewals: of agents for their own; all: and those of "
+         "Approve the requests of agents for certificates: none; renewals: of agents for their own; all: and those of "
          "bootstrap tokens for nodes that nobody alive holds. For control plane nodes; "
          "packaging/kubernetes/50-approver.yaml says why."},
     {.path = "podSource",

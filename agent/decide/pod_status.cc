@@ -125,6 +125,10 @@ class ContainerStatuses {
       if (newest && newest->status.state() != CONTAINER_CREATED) {
         result.mutable_state()->mutable_waiting()->set_reason("ContainerStatusUnknown");
       }
+      // The pod of a container that is being started again is Running, as long as one can see that it ran.
+      if (previous && previous->status.state() == CONTAINER_EXITED) {
+        FillTerminated(previous->status, memory_, *result.mutable_laststate()->mutable_terminated());
+      }
     }
     return result;
   }

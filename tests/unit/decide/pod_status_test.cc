@@ -96,6 +96,17 @@ TEST_F(PodStatusTest, CrashLoopsAreNamedWithTheirBackoff) {
   EXPECT_EQ(StatusWord(pod), "CrashLoopBackOff");
 }
 
+TEST_F(PodStatusTest, APodStaysRunningWhileAContainerIsStartedAgain) {
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {
+      MakeContainer({.id = "c1", .name = "main", .state = CONTAINER_CREATED, .restart_count = 1}),
+      MakeContainer({.id = "c0", .name = "main", .state = CONTAINER_EXITED, .exit_code = 7}),
+  };
+  const corev1::PodStatus status = Compute();
+  EXPECT_EQ(status.phase(), "Running");
+  EXPECT_EQ(status.containerstatuses(0).laststate().terminated().exitcode(), 7);
+}
+
 TEST_F(PodStatusTest, AFailedStartIsToldInKubernetesWords) {
   observed.sandboxes = {MakeSandbox("s0")};
   memory.containers["main"].waiting = WaitingReason{"ErrImagePull", "no such image"};
