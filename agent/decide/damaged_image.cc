@@ -6,9 +6,6 @@
 namespace daemonsetd::decide {
 namespace {
 
-// How long after a boot a failed start is one of the first of its image.
-constexpr Nanoseconds kSoonAfterBoot = std::chrono::minutes(20);
-
 constexpr std::array<std::string_view, 5> kSigns = {
     "exec format error",  // what an empty program gives
     "failed to create snapshot", "snapshot does not exist", "unable to prepare extraction snapshot", "blob not found",

@@ -9,6 +9,9 @@
 
 namespace daemonsetd::decide {
 
+// How long after a boot a failed start is one of the first of its image.
+inline constexpr Nanoseconds kSoonAfterBoot = std::chrono::minutes(20);
+
 // Whether this answer of CreateContainer or StartContainer is one that damaged layers give: programs that are empty or
 // gone, layers without content. A container with a wrong command gives the same ones.
 bool TellsOfDamagedLayers(std::string_view error);
