@@ -59,6 +59,19 @@ Status RemoveLogLink(const std::string& link) {
   return Ok();
 }
 
+Status RemoveLogLinksTo(const Directories& directories, const std::string& log_directory) {
+  const Result<std::vector<std::string>> present = ListDirectory(directories.container_log_dir);
+  if (!present) return present.error();
+  Status first = Ok();
+  for (const std::string& name : *present) {
+    const std::string path = directories.container_log_dir + "/" + name;
+    const std::optional<std::string> target = ReadLink(path);
+    if (!target || !target->starts_with(log_directory + "/")) continue;
+    if (const Status removed = RemoveLogLink(path); !removed && first) first = removed;
+  }
+  return first;
+}
+
 Status RemoveDanglingLogLinks(const Directories& directories) {
   const Result<std::vector<std::string>> present = ListDirectory(directories.container_log_dir);
   if (!present) return present.error();

@@ -19,6 +19,9 @@ Status EnsureLogLink(const LogLink& link);
 // Absent links are fine.
 Status RemoveLogLink(const std::string& link);
 
+// Removes the links to the logs in a pod's directory of logs. The first error is returned after everything was tried.
+Status RemoveLogLinksTo(const Directories& directories, const std::string& log_directory);
+
 // Removes links that point beneath the log root to nothing, as a pod leaves them that ended while no agent ran. Not
 // while EnsureLogLink runs on another thread. The first error is returned after everything was tried.
 Status RemoveDanglingLogLinks(const Directories& directories);

@@ -314,7 +314,10 @@ Task<Outcome> PodOperations::TearDown() {
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "FailedUnmount");
   // The pod's directory goes last: it tells a later agent that there is something to take down.
-  std::function<Status()> remove_logs = [paths = *paths] { return RemovePodLogs(paths); };
+  std::function<Status()> remove_logs = [paths = *paths, directories = services_.directories]() -> Status {
+    DAEMONSETD_RETURN_IF_ERROR(RemoveLogLinksTo(directories, paths.log_directory()));
+    return RemovePodLogs(paths);
+  };
   const Status removed = co_await services_.blocking.Run(std::move(remove_logs));
   if (!removed) co_return Failed(removed.error(), "FailedUnmount");
   const Status unmounted = co_await services_.volumes.TearDown(pod_.metadata().uid());

@@ -29,6 +29,7 @@ class OrphanedPodsTest : public PodEngineTest {
     orphans = std::make_unique<OrphanedPods>(engine->services, engine->workers, [this] { return complete; });
     running = loop.Start(orphans->Run());
   }
+  std::string LinkOf(const std::string& uid) const { return directories().container_log_dir + "/" + uid + ".log"; }
   // As an earlier agent had made it; answers the paths.
   PodPaths MakeLeftovers(const std::string& uid) {
     corev1::Pod pod;
@@ -39,6 +40,8 @@ class OrphanedPodsTest : public PodEngineTest {
     EXPECT_TRUE(MakePodDirectories(*paths, pod));
     Write(paths->volumes_directory() + "/kubernetes.io~empty-dir/data/file", "x");
     Write(paths->log_directory() + "/main/0.log", "x");
+    std::filesystem::create_directories(directories().container_log_dir);
+    std::filesystem::create_symlink(paths->log_directory() + "/main/0.log", LinkOf(uid));
     return *paths;
   }
 
@@ -57,6 +60,7 @@ TEST_F(OrphanedPodsTest, AreTakenDownOnceEverySourceIsKnown) {
   loop.Advance(seconds(5));
   EXPECT_FALSE(Exists(paths.pod_directory()));
   EXPECT_FALSE(Exists(paths.log_directory()));
+  EXPECT_FALSE(std::filesystem::is_symlink(LinkOf("uid-gone")));
   EXPECT_TRUE(engine->workers.all().empty());
 }
 
