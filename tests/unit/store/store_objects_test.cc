@@ -95,7 +95,7 @@ TEST_F(StoreObjects, HostileNames) {
   for (const auto& [name_space, name] : names) store->Put(Object(name_space, name, name_space + "|" + name));
   loop.Advance(seconds(1));
   EXPECT_THAT(FilesIn(directory + "/objects"), SizeIs(names.size()));
-  EXPECT_THAT(FilesIn(directory), ElementsAre("objects", "pods", "positions", "workloads"));
+  EXPECT_THAT(FilesIn(directory), ElementsAre("images", "objects", "pods", "positions", "workloads"));
   Stop();
   const LoadResult loaded = Start();
   EXPECT_THAT(loaded.problems, IsEmpty());
