@@ -45,10 +45,19 @@ def everything(host_path):
 
 
 def cgroups_of(runtime):
-    """Control groups of any pod or container that this containerd ever had, in every hierarchy. Not those of containers
-    that it said it has removed: of a start that is cut off with its client it may keep those (its issue 11037)."""
+    """Control groups in use, in every hierarchy, of any pod or container that this containerd ever had. Of a start that is
+    cut off with its client the runtime itself may keep what CRI does not know any more: empty groups of a runc that was
+    killed in the middle, and all of containers that it said it has removed (containerd's issue 11037)."""
     own = set(re.findall(IDENTITY, runtime.log.read_text(errors="replace"))) - runtime._removed_by_cri()
-    return [path for path, _, _ in os.walk("/sys/fs/cgroup") if own & set(re.findall(IDENTITY, pathlib.Path(path).name))]
+    return [path for path, _, _ in os.walk("/sys/fs/cgroup")
+            if own & set(re.findall(IDENTITY, pathlib.Path(path).name)) and has_processes(pathlib.Path(path))]
+
+
+def has_processes(group):
+    try:
+        return bool((group / "cgroup.procs").read_text().strip())
+    except OSError:
+        return False  # it has just gone
 
 
 class Life:
