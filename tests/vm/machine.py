@@ -27,6 +27,7 @@ from containerd import tail
 BOOT_SECONDS = 300  # without KVM, on a busy machine
 RUN_SECONDS = 180
 CALL_SECONDS = 60
+BOOT_CALL_SECONDS = 5  # while it may go down at any moment, and then answers no more
 PROBE_SECONDS = 15
 POLL_SECONDS = 0.1
 CONSOLE_LINES = 25
@@ -154,8 +155,9 @@ class Machine:
             if not self._qemu.running():
                 raise MachineError(f"qemu ended with {self._qemu.code}\n{self.last_words()}")
             with contextlib.suppress(OSError, MachineError, ValueError):
-                self._agent.connect()
+                self._agent.connect(BOOT_CALL_SECONDS)
                 if self.boot_id() != boot_before:
+                    self._agent.connect(CALL_SECONDS)
                     break
             if time.monotonic() > deadline:
                 raise MachineError(f"not booted within {BOOT_SECONDS} s\n{self.last_words()}")
@@ -178,7 +180,7 @@ class GuestAgent:
         self.path = path
         self._socket = self._lines = None
 
-    def connect(self):
+    def connect(self, call_seconds):
         """Anew. The line may hold what was meant for another; the answer to a sync comes after it, marked by 0xff."""
         self.disconnect()
         self._socket = socket.socket(socket.AF_UNIX)
@@ -189,7 +191,7 @@ class GuestAgent:
         self._send("guest-sync-delimited", {"id": number}, before=b"\xff")
         while json.loads(self._line().rpartition(b"\xff")[2]).get("return") != number:
             pass
-        self._socket.settimeout(CALL_SECONDS)
+        self._socket.settimeout(call_seconds)
 
     def disconnect(self):
         for held in (self._lines, self._socket):

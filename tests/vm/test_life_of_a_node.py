@@ -169,7 +169,7 @@ def test_reboot(node):
 def test_power_cut_while_the_api_server_is_gone(node):
     """Pods run again from the checkpoint. When the server is back, they are its pods as they were, and run on."""
     pods = uids(node)
-    node.cluster.stop_apiserver()
+    node.cluster.kill_apiserver()
     node.machine.cut_power()
     node.machine.start()
     node.wait_until_it_knows("no API server", lambda status: status["apiServer"] != "reachable")
