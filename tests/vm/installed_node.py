@@ -55,13 +55,13 @@ class InstalledNode:
                                 "another agent serves")
         self.wait_until_it_knows("the API server again", lambda status: status["apiServer"] == "reachable")
 
-    def wait_until_it_knows(self, what, condition=lambda status: True):
-        """All its pods run and are ready for all that the agent itself can tell, and the condition is met."""
+    def wait_until_it_knows(self, what, condition=lambda status: True, pods=None):
+        """All its pods, or that many, are ready for all that the agent itself can tell, and the condition is met."""
         def knows():
             status = self.status()
             counts = status["counts"]
             return (status["runtime"]["connected"] and condition(status) and 0 < counts["podsDesired"]
-                    and counts["podsDesired"] == counts["podsReady"])
+                    and counts["podsReady"] == (pods or counts["podsDesired"]))
 
         self.cluster.wait_for(knows, f"the agent knows its pods and {what}", READY_SECONDS)
 
