@@ -177,9 +177,10 @@ def test_power_cut_while_the_api_server_is_gone(node):
     node.cluster.kill_apiserver()
     node.machine.cut_power()
     node.machine.start()
-    node.wait_until_it_knows("no API server", lambda status: status["apiServer"] != "reachable", PODS - PODS_WITH_TOKENS)
+    started = PODS - PODS_WITH_TOKENS
+    node.wait_until_it_knows("no API server", lambda status: status["apiServer"] != "reachable", pods=started)
     running = node.running()
-    assert len(running) == 2 * (PODS - PODS_WITH_TOKENS)
+    assert len(running) == 2 * started
     assert node.machine.run("cat /proc/$(pidof httpd)/root/word/word") == "sesame"
     node.cluster.start_apiserver()
     node.wait_until_it_knows("the API server", lambda status: status["apiServer"] == "reachable")
