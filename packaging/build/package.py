@@ -137,10 +137,11 @@ def main():
     if given.commit == "HEAD" and git("status", "--porcelain", "--untracked-files=no"):
         print("package: changes that are not committed are not packaged", file=sys.stderr)
     begin = time.monotonic()
+    commit = git("rev-parse", "--verify", f"{given.commit}^{{commit}}").decode().strip()  # HEAD may move meanwhile
     if given.check:
-        check(given.commit, out, work)
+        check(commit, out, work)
     else:
-        build(given.commit, out, work / "build", dict(os.environ))
+        build(commit, out, work / "build", dict(os.environ))
     for name in file_names():
         print(f"{(out / name).stat().st_size:>10} {out / name}")
     print(f"{time.monotonic() - begin:.0f} s")

@@ -31,11 +31,8 @@ def test_one_version_everywhere():
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_needs_no_library_and_no_symbol_that_an_older_system_lacks(unpacked, program):
     needed = archives.needed_libraries(unpacked / program)
-    assert "libc.so.6" in needed
-    libraries = {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "ld-linux-x86-64.so.2"}
-    if program == "usr/sbin/daemonsetd":
-        libraries |= {"libssl.so.3", "libcrypto.so.3"}
-    assert set(needed) <= libraries
+    assert set(needed) == {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "ld-linux-x86-64.so.2",
+                           "libssl.so.3", "libcrypto.so.3"}
     newer = [f"{kind}_{version} of {library}" for library, kinds in needed.items() for kind, versions in kinds.items()
              for version in versions if not version[0].isdigit() or numbers(version) > NEWEST[kind]]
     assert newer == []
@@ -60,10 +57,11 @@ def test_does_not_tell_where_it_was_built(unpacked, package_directory, program):
         assert str(place).encode() + b"/" not in content
 
 
-def test_programs_name_the_commit(unpacked, tarball):
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_name_the_commit(unpacked, program, tarball):
     commit = archives.commit_of(tarball)
-    assert re.fullmatch("[0-9a-f]{12}", commit)
-    assert commit in archives.run(unpacked / "usr/sbin/daemonsetd", "--version")
+    assert re.fullmatch("[0-9a-f]{12,}", commit)
+    assert commit.encode() in (unpacked / program).read_bytes()
 
 
 def test_the_tarball_is_the_commit(tarball):
