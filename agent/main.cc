@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <exception>
 
+#include <fmt/format.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
@@ -60,8 +62,9 @@ int Serve(const daemonsetd::config::CommandLine& command_line, daemonsetd::confi
 
 int main(int argc, char** argv) {
   try {
-    const std::string version(daemonsetd::BuildVersion().version);
-    const auto command_line = daemonsetd::config::ParseCommandLine(argc, argv, "daemonsetd " + version);
+    const daemonsetd::VersionFacts& facts = daemonsetd::BuildVersion();
+    const std::string version = fmt::format("{} ({})", facts.version, facts.git_commit);
+    const auto command_line = daemonsetd::config::ParseCommandLine(argc, argv, version);
     using Action = daemonsetd::config::CommandLine::Action;
     if (command_line.action == Action::kExit) {
       std::fputs(command_line.text.c_str(), command_line.exit_code == kExitUsage ? stderr : stdout);
