@@ -38,7 +38,7 @@ Task<void> Logind::Run() {
     Status opened = bus_.Open();
     if (opened) opened = Subscribe();
     if (opened) {
-      const Error ended = co_await bus_.Serve(timeline_);
+      const Error ended = co_await bus_.Serve(&timeline_);
       trouble_.Tell(ended);
       if (holds_lock()) backoff.Reset();
     } else {

@@ -84,7 +84,7 @@ void SystemBus::Arm() {
   });
 }
 
-Task<Error> SystemBus::Serve(async::Timeline& timeline) {
+Task<Error> SystemBus::Serve(async::Timeline* timeline) {
   for (;;) {
     auto more = ProcessOne();
     while (more && *more) more = ProcessOne();
@@ -95,7 +95,7 @@ Task<Error> SystemBus::Serve(async::Timeline& timeline) {
     if (library_->get_timeout(bus_, &timeout) >= 0 && timeout != UINT64_MAX) {
       deadline = MonoTime(std::chrono::microseconds(timeout));
     }
-    co_await wake_.WaitUntil(timeline, deadline);
+    co_await wake_.WaitUntil(*timeline, deadline);
   }
 }
 

@@ -46,7 +46,8 @@ class SystemBus {
   Status Open();
   void Close();
   // Calls back what arrives, until the connection ends or the caller is cancelled. Answers why it ended.
-  Task<Error> Serve(async::Timeline& timeline);
+  // `timeline` must outlive the call.
+  Task<Error> Serve(async::Timeline* timeline);
 
   // Of an open connection. Negative results of libsystemd are errors of ours.
   const SystemdLibrary& library() const { return *library_; }

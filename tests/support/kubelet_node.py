@@ -171,7 +171,7 @@ class KubeletNode(ClusterNode):
     def __init__(self, cluster, name, runtime, **config):
         super().__init__(cluster, name, runtime, None, **config)
 
-    def _make_agent(self, build, config):
+    def _make_agent(self, build, unit, config):
         kubeconfig = self.cluster.kubeconfig(f"system:node:{self.name}", ["system:nodes"])
         return Kubelet(tempfile.mkdtemp(prefix="dsd-kubelet-", dir="/tmp"), kubeconfig, self.runtime.endpoint,
                        node_name=self.name, address=self.address, config=config)
