@@ -66,7 +66,7 @@ bool DamagedImages::Suspects(const cri::v1::Image& image) const {
 }
 
 Task<bool> DamagedImages::TakeAway(cri::v1::Image image) {
-  const std::string image_id = image.id();
+  const std::string& image_id = image.id();
   const auto containers = co_await runtime_.ListContainers({}, call_timeout_);
   if (!containers) co_return false;
   std::vector<std::string> dead;
