@@ -188,15 +188,14 @@ TEST(Reload, AppliesTheReloadableDurationsAndNoOther) {
   EXPECT_EQ(next.durations.runtime_idle_poll_interval, running.durations.runtime_idle_poll_interval);
   EXPECT_EQ(next.durations.shutdown_timeout, running.durations.shutdown_timeout);
   EXPECT_EQ(next.durations.shutdown_grace_period, running.durations.shutdown_grace_period);
-  EXPECT_EQ(next.durations.shutdown_grace_period_critical_pods,
-            running.durations.shutdown_grace_period_critical_pods);
+  EXPECT_EQ(next.durations.shutdown_grace_period_critical_pods, running.durations.shutdown_grace_period_critical_pods);
   std::set<std::string_view> reloadable;
   for (const Key& key : Reference()) {
     if (key.form == Form::kDuration && key.change == Change::kReloadable) reloadable.insert(key.path);
   }
-  EXPECT_THAT(reloadable, ::testing::ElementsAre("containerLogMonitorInterval", "crashLoopBackOff.initial",
-                                                 "crashLoopBackOff.max", "crashLoopBackOff.reset",
-                                                 "fileCheckFrequency"));
+  EXPECT_THAT(reloadable,
+              ::testing::ElementsAre("containerLogMonitorInterval", "crashLoopBackOff.initial", "crashLoopBackOff.max",
+                                     "crashLoopBackOff.reset", "fileCheckFrequency"));
 }
 
 }  // namespace
