@@ -27,7 +27,6 @@ from containerd import tail
 BOOT_SECONDS = 300  # without KVM, on a busy machine
 RUN_SECONDS = 180
 CALL_SECONDS = 60
-BOOT_CALL_SECONDS = 5  # while it may go down at any moment, and then answers no more
 PROBE_SECONDS = 15
 POLL_SECONDS = 0.1
 CONSOLE_LINES = 25
@@ -71,14 +70,20 @@ class Machine:
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", self.image.disk,
                             self._overlay], check=True)
         self._qemu.start()
-        self._wait_for_boot(None)
+        self._wait_for_boot()
         return self
 
     def reboot(self):
-        """In order: every service is stopped before."""
-        before = self.boot_id()
+        """In order: every service is stopped before. QEMU ends then, and is started again: emulated, its own reset of a
+        machine has been seen to take minutes."""
         self.run("systemctl --no-block reboot")
-        self._wait_for_boot(before)
+        deadline = time.monotonic() + BOOT_SECONDS
+        while self._qemu.running():
+            if time.monotonic() > deadline:
+                raise MachineError(f"not shut down within {BOOT_SECONDS} s\n{self.last_words()}")
+            time.sleep(POLL_SECONDS)
+        self._agent.disconnect()
+        self.start()
 
     def cut_power(self):
         """At once, nothing is told. What the machine has written and not synced may be there or not."""
@@ -89,9 +94,6 @@ class Machine:
         """Ends it and removes its directory."""
         self.cut_power()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-    def boot_id(self):
-        return self.run("cat /proc/sys/kernel/random/boot_id").strip()
 
     # What is done in it
 
@@ -148,17 +150,15 @@ class Machine:
                 "-device", "virtio-serial", "-chardev", f"socket,id=agent,path={self._agent.path},server=on,wait=off",
                 "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]
 
-    def _wait_for_boot(self, boot_before):
-        """Until the guest agent answers from another boot than `boot_before`."""
+    def _wait_for_boot(self):
+        """Until the guest agent answers, and systemd has started everything."""
         deadline = time.monotonic() + BOOT_SECONDS
         while True:
             if not self._qemu.running():
                 raise MachineError(f"qemu ended with {self._qemu.code}\n{self.last_words()}")
-            with contextlib.suppress(OSError, MachineError, ValueError):
-                self._agent.connect(BOOT_CALL_SECONDS)
-                if self.boot_id() != boot_before:
-                    self._agent.connect(CALL_SECONDS)
-                    break
+            with contextlib.suppress(OSError, ValueError):
+                self._agent.connect()
+                break
             if time.monotonic() > deadline:
                 raise MachineError(f"not booted within {BOOT_SECONDS} s\n{self.last_words()}")
             time.sleep(POLL_SECONDS)
@@ -180,7 +180,7 @@ class GuestAgent:
         self.path = path
         self._socket = self._lines = None
 
-    def connect(self, call_seconds):
+    def connect(self):
         """Anew. The line may hold what was meant for another; the answer to a sync comes after it, marked by 0xff."""
         self.disconnect()
         self._socket = socket.socket(socket.AF_UNIX)
@@ -191,7 +191,7 @@ class GuestAgent:
         self._send("guest-sync-delimited", {"id": number}, before=b"\xff")
         while json.loads(self._line().rpartition(b"\xff")[2]).get("return") != number:
             pass
-        self._socket.settimeout(call_seconds)
+        self._socket.settimeout(CALL_SECONDS)
 
     def disconnect(self):
         for held in (self._lines, self._socket):
@@ -222,7 +222,7 @@ def emulator(image, accelerator, console, append=False):
     """How the kernel of the image is started, its console written to a file."""
     model = {"kvm": "host", "tcg": "max"}[accelerator]
     threads = ",thread=multi" if accelerator == "tcg" else ""
-    return ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-cpu", model,
+    return ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-cpu", model,
             "-accel", accelerator + threads, "-kernel", image.kernel, "-initrd", image.initrd,
             "-append", KERNEL_ARGUMENTS, "-serial", "chardev:console",
             "-chardev", f"file,id=console,path={console},append={'on' if append else 'off'}"]
