@@ -175,8 +175,8 @@ def test_power_cut_while_the_api_server_is_gone(node):
     the server is back, all are its pods as they were, and what runs runs on."""
     pods = uids(node)
     node.cluster.kill_apiserver()
-    # CNI's library never syncs what it keeps of a sandbox, and when that is cut off, containerd cannot remove the sandbox
-    # any more ("unexpected end of JSON input"). Nothing else is synced.
+    # CNI's library never syncs what it keeps of a sandbox, and when that is cut off, containerd cannot remove the
+    # sandbox any more ("unexpected end of JSON input"). Nothing else is synced.
     node.machine.run("sync /var/lib/cni/results/* /var/lib/cni/networks/machine/*")
     node.machine.cut_power()
     node.machine.start()
