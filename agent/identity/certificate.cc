@@ -16,6 +16,8 @@
 
 #include <fmt/format.h>
 
+#include "agent/kube/transport/openssl.h"
+
 namespace daemonsetd::identity {
 namespace {
 
@@ -24,35 +26,17 @@ constexpr int kMostRsaBits = 8192;
 constexpr int kMostNames = 16;  // entries of a subject
 constexpr std::size_t kMostNameBytes = 512;
 
-template <auto kFree>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using Request = std::unique_ptr<X509_REQ, Freer<X509_REQ_free>>;
+using kube::openssl::Bio;
+using kube::openssl::Certificate;
+using kube::openssl::Key;
+using kube::openssl::LastReason;
+using kube::openssl::Reader;
+using Request = std::unique_ptr<X509_REQ, kube::openssl::Freer<X509_REQ_free>>;
 
 Error Invalid(std::string message) { return Error(ErrorKind::kInvalid, std::move(message)); }
 
-// OpenSSL's own words for what went wrong last, and the queue emptied.
-std::string LastReason() {
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-  ERR_clear_error();
-  return reason == nullptr ? "no reason given" : reason;
-}
-
 Error Failed(std::string_view what) {
   return Error(ErrorKind::kFatal, fmt::format("{}: OpenSSL says: {}", what, LastReason()));
-}
-
-Bio Reader(const std::string& pem) {
-  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  if (!bio) throw std::bad_alloc();
-  return bio;
 }
 
 std::string Written(const Bio& bio) {

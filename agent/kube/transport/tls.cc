@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/kube/transport/openssl.h"
 #include "agent/model/names.h"
 
 namespace daemonsetd::kube {
@@ -21,32 +22,14 @@ namespace {
 constexpr int kNamesShown = 8;
 constexpr int kMaximumCertificates = 10'000;
 
-template <auto kFree>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>>;
+using openssl::Bio;
+using openssl::Certificate;
+using openssl::Key;
+using openssl::LastReason;
+using openssl::Reader;
+using Names = std::unique_ptr<GENERAL_NAMES, openssl::Freer<GENERAL_NAMES_free>>;
 
 Error Refused(std::string message) { return Error(ErrorKind::kDenied, std::move(message)); }
-
-// OpenSSL's own words for what went wrong last, and the queue emptied.
-std::string LastReason() {
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-  ERR_clear_error();
-  return reason == nullptr ? "no reason given" : reason;
-}
-
-Bio Reader(const std::string& pem) {
-  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  if (!bio) throw std::bad_alloc();
-  return bio;
-}
 
 // Never asks anybody: OpenSSL would prompt on the terminal.
 int NoPassphrase(char*, int, int, void* asked) {
