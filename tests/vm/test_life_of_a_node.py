@@ -41,7 +41,7 @@ def test_the_package_installs_and_the_service_starts(node, payload):
 
 
 def test_what_the_sandbox_exposes(node):
-    """The figure is systemd's own; 4.6 as shipped, most of it for the mount namespace that it cannot have."""
+    """The figure is systemd's own; 4.7 as shipped, most of it for the mount namespace that it cannot have."""
     last = node.machine.run("systemd-analyze security --no-pager daemonsetd.service | tail -n 1")
     figure = float(re.search(r"exposure level for daemonsetd.service: ([\d.]+)", last).group(1))
     print(f"systemd-analyze security: {figure}")
