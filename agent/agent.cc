@@ -291,7 +291,7 @@ void Agent::OpenApiServer() {
   cluster::ApiServerSettings settings = ApiServerSettingsOf(config_, machine_);
   settings.observer = &api_metrics_;
   api_server_ = std::make_unique<cluster::ApiServer>(
-      services_, workers_, store_, image_service_ ? *image_service_ : runtime_, std::move(settings),
+      services_, workers_, store_, ImageService(), std::move(settings),
       [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
       [this] {
         if (coordinator_) coordinator_->Notify();
@@ -354,10 +354,7 @@ Task<void> Agent::Run() {
   co_await images_.Stop();
   co_await prober_.Close();
   co_await scope_.Join();
-  const MonoTime flush_until = std::max(give_up, timeline_.mono() + kLeastFlush);
-  if (const Status flushed = co_await store_.Flush(flush_until); !flushed) {
-    log::Warning("the checkpoint is not complete", {{"err", flushed.error().message()}});
-  }
+  co_await FlushCheckpoint(std::max(give_up, timeline_.mono() + kLeastFlush));
 }
 
 // The workers end after those who start them.
@@ -378,6 +375,10 @@ Task<void> Agent::RunPods() {
 // LC-34: a machine that is gone can tell nobody how its pods ended.
 Task<void> Agent::FlushBeforeShutdown(MonoTime until) {
   if (api_server_) co_await api_server_->Settle(until);
+  co_await FlushCheckpoint(until);
+}
+
+Task<void> Agent::FlushCheckpoint(MonoTime until) {
   if (const Status flushed = co_await store_.Flush(until); !flushed) {
     log::Warning("the checkpoint is not complete", {{"err", flushed.error().message()}});
   }
@@ -432,7 +433,7 @@ void Agent::Reload() {
 
 corev1::Node Agent::MakeNode(std::vector<corev1::NodeCondition> conditions) const {
   node::NodeReport report;
-  report.agent_version = "v" + std::string(BuildVersion().version);
+  report.agent_version = ReportedVersion();
   if (!facts_.runtime_name.empty()) {
     std::string_view version = facts_.runtime_version;
     if (version.starts_with('v')) version.remove_prefix(1);  // as a kubelet does, whatever the runtime calls it

@@ -85,6 +85,7 @@ class Agent {
   Task<void> RemoveOldLogLinks();
   Task<void> RunPods();
   Task<void> FlushBeforeShutdown(MonoTime until);
+  Task<void> FlushCheckpoint(MonoTime until);
   void PodsChanged();
   void ManifestsChanged();
   void RuntimeChanged(const std::string& pod_uid);

@@ -18,6 +18,8 @@ std::string ReadText(const std::string& path) {
 
 }  // namespace
 
+std::string ReportedVersion() { return "v" + std::string(BuildVersion().version); }
+
 std::string CheckpointDirectory(const config::Message& config) { return config.statedirectory() + "/checkpoint"; }
 
 pods::Directories DirectoriesOf(const config::Message& config) {
@@ -116,7 +118,7 @@ cluster::ApiServerSettings ApiServerSettingsOf(const config::Config& config, con
   settings.kubeconfig = message.kubeconfig();
   settings.node.node_name = message.nodename();
   settings.node.machine_id = machine.machine_id;
-  settings.node.agent_version = "v" + std::string(BuildVersion().version);
+  settings.node.agent_version = ReportedVersion();
   settings.node.lease_duration = std::chrono::duration_cast<Seconds>(config.durations.node_lease_duration);
   settings.node.register_node = message.registernode();
   settings.node.pod_root = message.podroot();

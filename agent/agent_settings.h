@@ -17,6 +17,8 @@
 
 namespace daemonsetd {
 
+// As the Node object has it: "v0.1.0".
+std::string ReportedVersion();
 std::string CheckpointDirectory(const config::Message& config);
 pods::Directories DirectoriesOf(const config::Message& config);
 // Of an endpoint that validation let pass: "unix:///path".
