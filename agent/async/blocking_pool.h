@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "agent/async/task.h"
 #include "agent/base/result.h"
@@ -25,8 +27,25 @@ class BlockingPool {
   // throw.
   Task<Status> Run(std::function<Status()> function);
 
+  // The same for a function with an answer.
+  template <class T>
+  Task<Result<T>> Compute(std::function<Result<T>()> function);
+
  private:
   std::optional<boost::asio::thread_pool> pool_;
 };
+
+template <class T>
+Task<Result<T>> BlockingPool::Compute(std::function<Result<T>()> function) {
+  // Shared with the pool thread: the caller's frame may be gone before the function ends.
+  const auto answer = std::make_shared<std::optional<Result<T>>>();
+  std::function<Status()> work = [answer, function = std::move(function)] {
+    answer->emplace(function());
+    return Ok();
+  };
+  const Status done = co_await Run(std::move(work));
+  if (!done) co_return done.error();
+  co_return std::move(**answer);
+}
 
 }  // namespace daemonsetd::async

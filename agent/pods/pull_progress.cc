@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -51,15 +51,9 @@ Task<std::optional<std::uint64_t>> PullProgress::Look(Nanoseconds timeout) {
   const cri::v1::FilesystemUsage& usage = info->image_filesystems(0);
   const std::string directory = IngestDirectory(usage.fs_id().mountpoint());
   if (directory.empty()) co_return std::nullopt;
-  const auto digest = std::make_shared<std::uint64_t>(0);
-  std::function<Status()> look = [directory, digest]() -> Status {
-    const Result<std::uint64_t> answer = DigestOfIngests(directory);
-    if (!answer) return answer.error();
-    *digest = *answer;
-    return Ok();
-  };
-  const Status looked = co_await blocking_.Run(std::move(look));
-  if (!looked) co_return std::nullopt;
+  std::function<Result<std::uint64_t>()> look = std::bind(DigestOfIngests, directory);
+  const auto digest = co_await blocking_.Compute(std::move(look));
+  if (!digest) co_return std::nullopt;
   co_return Fnv1a64(fmt::format("{} {} {}", *digest, usage.used_bytes().value(), usage.inodes_used().value()));
 }
 

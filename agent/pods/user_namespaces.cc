@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <functional>
 #include <map>
-#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
@@ -72,16 +71,9 @@ Task<Result<std::optional<cri::IdRange>>> UserNamespaceOf(async::BlockingPool* b
                                                           corev1::Pod pod, IdPool pool) {
   std::optional<cri::IdRange> none;
   if (!pod.spec().has_hostusers() || pod.spec().hostusers()) co_return none;
-  const auto taken = std::make_shared<cri::IdRange>();
-  std::function<Status()> work = [directories = std::move(directories), uid = pod.metadata().uid(), pool,
-                                  taken]() -> Status {
-    const Result<cri::IdRange> range = TakeIds(directories, uid, pool);
-    if (!range) return range.error();
-    *taken = *range;
-    return Ok();
-  };
-  const Status status = co_await blocking->Run(std::move(work));
-  if (!status) co_return status.error();
+  std::function<Result<cri::IdRange>()> take = std::bind(TakeIds, std::move(directories), pod.metadata().uid(), pool);
+  const auto taken = co_await blocking->Compute(std::move(take));
+  if (!taken) co_return taken.error();
   co_return std::optional<cri::IdRange>(*taken);
 }
 

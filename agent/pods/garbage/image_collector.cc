@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
@@ -174,19 +173,10 @@ Task<Result<decide::ImageSpace>> ImageCollector::FindSpace() {
     if (info->image_filesystems_size() > 0) mount_point_ = info->image_filesystems(0).fs_id().mountpoint();
     if (mount_point_.empty()) co_return Error(ErrorKind::kUnsupported, "the runtime does not say where its images are");
   }
-  const auto space = std::make_shared<decide::ImageSpace>();
-  std::function<Status()> read = [space, path = mount_point_, read_space = ports_.read_space] {
-    const Result<decide::ImageSpace> answer = read_space(path);
-    if (!answer) return Status(answer.error());
-    *space = *answer;
-    return Ok();
-  };
-  const Status done = co_await ports_.blocking.Run(std::move(read));
-  if (!done) {
-    mount_point_.clear();
-    co_return done.error();
-  }
-  co_return *space;
+  std::function<Result<decide::ImageSpace>()> read = std::bind(ports_.read_space, mount_point_);
+  auto space = co_await ports_.blocking.Compute(std::move(read));
+  if (!space) mount_point_.clear();
+  co_return space;
 }
 
 Task<Result<decide::ImagesToKeep>> ImageCollector::Keep(std::set<std::string> used) {

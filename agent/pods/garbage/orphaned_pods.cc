@@ -1,6 +1,6 @@
 #include "agent/pods/garbage/orphaned_pods.h"
 
-#include <memory>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -44,15 +44,9 @@ Task<void> OrphanedPods::Run() {
 }
 
 Task<Status> OrphanedPods::Look() {
-  const auto found = std::make_shared<std::vector<FoundPodDirectory>>();
-  std::function<Status()> list = [found, directories = services_.directories]() -> Status {
-    Result<std::vector<FoundPodDirectory>> answer = FindPodDirectories(directories);
-    if (!answer) return answer.error();
-    *found = std::move(*answer);
-    return Ok();
-  };
-  const Status listed = co_await services_.blocking.Run(std::move(list));
-  if (!listed) co_return listed.error();
+  std::function<Result<std::vector<FoundPodDirectory>>()> list = std::bind(FindPodDirectories, services_.directories);
+  const auto found = co_await services_.blocking.Compute(std::move(list));
+  if (!found) co_return found.error();
   std::vector<decide::PodDirectory> directories;
   directories.reserve(found->size());
   for (const FoundPodDirectory& one : *found) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -204,27 +205,9 @@ Task<Status> Volumes::TearDown(std::string pod_uid) {
 
 Task<Result<std::vector<::runtime::v1::Mount>>> Volumes::Mounts(corev1::Pod pod, corev1::Container container,
                                                                 MountInputs inputs) {
-  // Shared with the pool thread: the caller's frame may be gone before the function ends.
-  struct Work {
-    corev1::Pod pod;
-    corev1::Container container;
-    MountInputs inputs;
-    std::vector<::runtime::v1::Mount> mounts;
-  };
-  const auto work = std::make_shared<Work>();
-  work->pod = std::move(pod);
-  work->container = std::move(container);
-  work->inputs = std::move(inputs);
-  std::function<Status()> function = [directories = directories_, work]() -> Status {
-    Result<std::vector<::runtime::v1::Mount>> mounts =
-        ContainerMounts(directories, work->pod, work->container, work->inputs);
-    if (!mounts) return mounts.error();
-    work->mounts = std::move(*mounts);
-    return Ok();
-  };
-  const Status status = co_await pool_.Run(std::move(function));
-  if (!status) co_return status.error();
-  co_return std::move(work->mounts);
+  std::function<Result<std::vector<::runtime::v1::Mount>>()> work =
+      std::bind(ContainerMounts, directories_, std::move(pod), std::move(container), std::move(inputs));
+  co_return co_await pool_.Compute(std::move(work));
 }
 
 }  // namespace daemonsetd::pods
