@@ -17,6 +17,7 @@
 #include "agent/pods/log_links.h"
 #include "agent/pods/volumes/mount_table.h"
 #include "agent/state_metrics.h"
+#include "cri/verbose_status.h"
 
 namespace daemonsetd {
 namespace {

@@ -12,10 +12,8 @@ enum class CgroupDriver { kUnknown, kCgroupfs, kSystemd };
 
 // As the configuration names it; kUnknown for "auto".
 CgroupDriver CgroupDriverOf(std::string_view name);
-// CRI tells it since containerd 2.0.
+// CRI tells it since containerd 2.0; verbose_status.h has the way before.
 CgroupDriver CgroupDriverOf(const ::runtime::v1::RuntimeConfigResponse& config);
-// Before, it stands in the configuration that containerd's verbose Status holds, for the default handler.
-CgroupDriver CgroupDriverOf(const ::runtime::v1::StatusResponse& verbose_status);
 
 std::string NameOf(CgroupDriver driver);
 

@@ -10,8 +10,8 @@
 
 #include "agent/base/log.h"
 #include "agent/pods/files.h"
-#include "agent/pods/garbage/pause_image.h"
 #include "agent/pods/image_name.h"
+#include "cri/verbose_status.h"
 
 namespace daemonsetd::pods {
 namespace {
@@ -197,7 +197,7 @@ Task<Result<std::set<std::string>>> ImageCollector::PauseImages() {
   const auto status = co_await ports_.runtime.Status(/*verbose=*/true, settings_.call_timeout);
   if (!status) co_return status.error();
   std::set<std::string> names;
-  if (const std::string name = PauseImageOf(*status); !name.empty()) {
+  if (const std::string name = cri::PauseImageOf(*status); !name.empty()) {
     names.insert(name);
     names.insert(CanonicalImageName(name));
   }

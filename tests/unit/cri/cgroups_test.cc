@@ -7,12 +7,6 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-CgroupDriver OfStatus(const std::string& config) {
-  v1::StatusResponse status;
-  (*status.mutable_info())["config"] = config;
-  return CgroupDriverOf(status);
-}
-
 TEST(CgroupDriverOf, IsWhatTheRuntimeTells) {
   v1::RuntimeConfigResponse config;
   config.mutable_linux()->set_cgroup_driver(v1::SYSTEMD);
@@ -21,20 +15,7 @@ TEST(CgroupDriverOf, IsWhatTheRuntimeTells) {
   EXPECT_EQ(CgroupDriverOf(config), CgroupDriver::kCgroupfs);
 }
 
-// As containerd 1.6 and 1.7 write it.
-TEST(CgroupDriverOf, StandsInTheConfigurationOfAnOlderContainerd) {
-  const std::string before = R"({"containerd":{"defaultRuntimeName":"runc","runtimes":{"runc":{"options":{)";
-  const std::string after = R"(}},"other":{"options":{"SystemdCgroup":true}}}},"sandboxImage":"pause:1"})";
-  EXPECT_EQ(OfStatus(before + R"("BinaryName":"","SystemdCgroup":true)" + after), CgroupDriver::kSystemd);
-  EXPECT_EQ(OfStatus(before + R"("SystemdCgroup":false)" + after), CgroupDriver::kCgroupfs);
-  EXPECT_EQ(OfStatus(before + after), CgroupDriver::kCgroupfs) << "its default";
-}
-
-TEST(CgroupDriverOf, IsUnknownWhereNothingTellsIt) {
-  EXPECT_EQ(CgroupDriverOf(v1::StatusResponse()), CgroupDriver::kUnknown);
-  for (const char* config : {"", "{", "[]", "{}", "null", R"({"containerd":1})", R"({"containerd":{"runtimes":{}}})"}) {
-    EXPECT_EQ(OfStatus(config), CgroupDriver::kUnknown) << config;
-  }
+TEST(CgroupDriverOf, IsUnknownForAuto) {
   EXPECT_EQ(CgroupDriverOf("auto"), CgroupDriver::kUnknown);
   EXPECT_EQ(CgroupDriverOf("systemd"), CgroupDriver::kSystemd);
   EXPECT_EQ(CgroupDriverOf("cgroupfs"), CgroupDriver::kCgroupfs);

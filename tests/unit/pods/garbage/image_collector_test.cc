@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "agent/pods/garbage/damaged_images.h"
-#include "agent/pods/garbage/pause_image.h"
 #include "tests/unit/pods/garbage/memory_image_records.h"
 #include "tests/unit/pods/pod_engine.h"
 
@@ -236,15 +235,6 @@ TEST_F(ImageCollectorTest, GivesEvictionWhatNothingNeeds) {
   ASSERT_TRUE(bytes);
   EXPECT_EQ(*bytes, 100u);
   EXPECT_THAT(Removed(), ElementsAre("a"));
-}
-
-TEST(PauseImage, IsReadFromTheRuntimesConfiguration) {
-  v1::StatusResponse status;
-  EXPECT_EQ(PauseImageOf(status), "");
-  (*status.mutable_info())["config"] = R"({"containerd": {"sandboxImage": "no"}, "sandboxImage": "r.io/pause:3"})";
-  EXPECT_EQ(PauseImageOf(status), "r.io/pause:3");
-  (*status.mutable_info())["config"] = "{";
-  EXPECT_EQ(PauseImageOf(status), "");
 }
 
 }  // namespace
