@@ -36,6 +36,15 @@ TEST(BlockingPool, RunsElsewhereAndComesBackToTheLoop) {
   EXPECT_EQ(threads.resumed, std::this_thread::get_id());
 }
 
+TEST(BlockingPool, ComputesAnAnswerOrTellsWhyNot) {
+  TestLoop loop;
+  BlockingPool pool(1);
+  std::function<Result<int>()> answer = [] { return 42; };
+  std::function<Result<int>()> refuse = [] { return Error(ErrorKind::kAbsent, "no such file"); };
+  EXPECT_EQ(loop.Run(pool.Compute(answer), TestLoop::Clock::kStands).value(), 42);
+  EXPECT_EQ(loop.Run(pool.Compute(refuse), TestLoop::Clock::kStands).error().kind(), ErrorKind::kAbsent);
+}
+
 TEST(BlockingPool, WithoutThreadsRunsOnTheLoop) {
   TestLoop loop;
   BlockingPool pool(0);
