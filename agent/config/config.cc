@@ -15,6 +15,7 @@
 #include "agent/base/duration.h"
 #include "agent/config/reference.h"
 #include "agent/config/validate.h"
+#include "agent/decide/eviction_signals.h"
 
 namespace daemonsetd::config {
 namespace {
@@ -55,6 +56,10 @@ void FillIn(Message& message, Origins& origins, const Surroundings& surroundings
       SetScalar(message, key.path, WithoutSpareSlashes(ScalarText(message, key.path)));
     }
   }
+  for (const decide::EvictionSignalName& signal : decide::kEvictionSignals) {
+    if (signal.default_hard.empty()) continue;
+    message.mutable_evictionhard()->insert({std::string(signal.name), std::string(signal.default_hard)});
+  }
   if (!message.has_imageserviceendpoint()) {
     message.set_imageserviceendpoint(message.runtimeendpoint());
     origins.Set("imageServiceEndpoint", origins.Find("runtimeEndpoint"));
@@ -73,6 +78,7 @@ Durations ReadDurations(const Message& message) {
       .image_pull_progress_timeout = read("imagePullProgressTimeout"),
       .image_minimum_gc_age = read("imageMinimumGCAge"),
       .image_gc_period = read("imageGCPeriod"),
+      .eviction_pressure_transition_period = read("evictionPressureTransitionPeriod"),
       .container_log_monitor_interval = read("containerLogMonitorInterval"),
       .runtime_poll_interval = read("runtimePollInterval"),
       .runtime_idle_poll_interval = read("runtimeIdlePollInterval"),

@@ -24,6 +24,7 @@ struct Durations {
   Nanoseconds image_pull_progress_timeout;  // zero: none
   Nanoseconds image_minimum_gc_age;
   Nanoseconds image_gc_period;
+  Nanoseconds eviction_pressure_transition_period;
   Nanoseconds container_log_monitor_interval;
   Nanoseconds runtime_poll_interval;
   Nanoseconds runtime_idle_poll_interval;

@@ -1,7 +1,5 @@
 #include "agent/config/reference.h"
 
-#include <fmt/format.h>
-
 namespace daemonsetd::config {
 namespace {
 
@@ -334,6 +332,19 @@ constexpr Key kKeys[] = {
      .change = Change::kRestart,
      .doc = "With cgroup v2, memory that runs out ends only the process that the kernel chooses, not the container's "
             "whole tree. With cgroup v1 it always does."},
+    {.path = "cgroupsPerQOS",
+     .form = Form::kFlag,
+     .default_text = "true",
+     .change = Change::kRestart,
+     .doc = "Give each pod a control group of its own, with its requests and limits, below those of its QoS "
+            "class, as a kubelet does."},
+    {.path = "podPidsLimit",
+     .form = Form::kCount,
+     .default_text = "-1",
+     .change = Change::kRestart,
+     .least = "-1",
+     .most = "4194304",
+     .doc = "Most processes of one pod; -1: no limit."},
     {.path = "containerLogMaxSize",
      .form = Form::kSize,
      .default_text = "10Mi",
@@ -409,6 +420,51 @@ constexpr Key kKeys[] = {
      .doc = "A pull is given up and tried again when for this long nothing of any image came to the disk "
             "(duration; 0s: only imagePullTimeout counts). Where the files of the runtime cannot be seen, only "
             "imagePullTimeout counts."},
+    {.path = "evictionHard",
+     .form = Form::kThresholds,
+     .default_words = "memory.available 100Mi, nodefs.available 10%, nodefs.inodesFree 5%, imagefs.available 15%, "
+                      "imagefs.inodesFree 5%",
+     .change = Change::kRestart,
+     .sample = "{memory.available: 100Mi, nodefs.available: 10%, nodefs.inodesFree: 5%, imagefs.available: 15%, "
+               "imagefs.inodesFree: 5%}",
+     .doc = "Evict pods, one after another, when less than this is left of memory.available, "
+            "nodefs.available, nodefs.inodesFree, imagefs.available, imagefs.inodesFree or pid.available (map "
+            "of signal to quantity or percentage). nodefs is the file system of podRoot, imagefs that of the "
+            "runtime. A signal that is not named keeps its default; \"0%\" switches one off."},
+    {.path = "evictionSoft",
+     .form = Form::kThresholds,
+     .default_words = "none",
+     .change = Change::kRestart,
+     .sample = "{memory.available: 200Mi, nodefs.available: 15%}",
+     .doc = "The same, but only once it has lasted for evictionSoftGracePeriod; pods then get time to end."},
+    {.path = "evictionSoftGracePeriod",
+     .form = Form::kGracePeriods,
+     .default_words = "none",
+     .change = Change::kRestart,
+     .sample = "{memory.available: 1m30s, nodefs.available: 2m}",
+     .doc = "How long each signal of evictionSoft may stay below its threshold (map of signal to duration)."},
+    {.path = "evictionMinimumReclaim",
+     .form = Form::kThresholds,
+     .default_words = "none",
+     .change = Change::kRestart,
+     .sample = "{nodefs.available: 1Gi, imagefs.available: 5%}",
+     .doc = "How much beyond its threshold a signal is brought once it was below (map of signal to quantity "
+            "or percentage)."},
+    {.path = "evictionPressureTransitionPeriod",
+     .form = Form::kDuration,
+     .default_text = "5m",
+     .change = Change::kRestart,
+     .least = "0s",
+     .most = "24h",
+     .doc = "How long a pressure condition of the Node stays after the pressure is over (duration)."},
+    {.path = "evictionMaxPodGracePeriod",
+     .form = Form::kCount,
+     .default_text = "0",
+     .change = Change::kRestart,
+     .least = "0",
+     .most = "86400",
+     .doc = "How many seconds a pod that evictionSoft evicts gets at most to end; its own "
+            "terminationGracePeriodSeconds where that is less."},
     {.path = "metricsBindAddress",
      .form = Form::kListenAddress,
      .default_words = "none: the Unix socket alone",
@@ -455,65 +511,6 @@ constexpr Key kKeys[] = {
      .doc = "The part of it that is kept for critical pods, which stop last (duration)."},
 };
 
-constexpr std::size_t kWidth = 100;
-
-std::string Wrapped(std::string_view text, std::string_view indent) {
-  std::string out;
-  std::string line;
-  const auto flush = [&] {
-    if (!line.empty()) out += fmt::format("{}# {}\n", indent, line);
-    line.clear();
-  };
-  while (!text.empty()) {
-    const std::size_t end = text.find(' ');
-    const std::string_view word = text.substr(0, end);
-    if (line.size() + word.size() + 3 > kWidth) flush();
-    if (!line.empty()) line += ' ';
-    line += word;
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  }
-  flush();
-  return out;
-}
-
-std::string_view DefaultOf(const Key& key) { return key.default_text.empty() ? key.default_words : key.default_text; }
-
-// What a person writes for it.
-std::string TypeOf(const Key& key) {
-  switch (key.form) {
-    case Form::kNodeName: return "DNS-1123 subdomain";
-    case Form::kLabels: return "map of label to value";
-    case Form::kTaints: return "list of taints";
-    case Form::kAddresses: return "list of IP addresses";
-    case Form::kResources: return "map of resource to quantity";
-    case Form::kReserved: return "map of cpu, memory and ephemeral-storage to quantity";
-    case Form::kCount: return "whole number";
-    case Form::kPath: return "absolute path";
-    case Form::kOptionalPath: return "absolute path or \"\"";
-    case Form::kSocketPath: return "absolute path of a socket";
-    case Form::kEndpoint: return "unix:///PATH";
-    case Form::kListenAddress: return "IP:PORT or \"\"";
-    case Form::kDuration: return "duration";
-    case Form::kSize: return "quantity of bytes";
-    case Form::kChoice: return fmt::format("one of: {}", key.choices);
-    case Form::kGroup: return "name of a group or \"\"";
-    case Form::kDomain: return "DNS domain";
-    case Form::kSysctls: return "list of sysctls";
-    case Form::kImages: return "list of images";
-    case Form::kRuntimeClasses: return "list of RuntimeClasses";
-    case Form::kFlag: return "true or false";
-  }
-  return {};
-}
-
-std::string WordsOf(const Key& key) {
-  std::string words = fmt::format("{} Default: {}.", key.doc, DefaultOf(key));
-  if (key.form == Form::kCount || key.form == Form::kDuration || key.form == Form::kSize)
-    words += fmt::format(" From {} to {}.", key.least, key.most);
-  words += key.change == Change::kReloadable ? " Reloadable." : " Restart.";
-  return words;
-}
-
 }  // namespace
 
 std::span<const Key> Reference() { return kKeys; }
@@ -523,40 +520,6 @@ const Key* FindKey(std::string_view path) {
     if (key.path == path) return &key;
   }
   return nullptr;
-}
-
-std::string DocumentedDefaults() {
-  std::string out = fmt::format(
-      "# Configuration of daemonsetd. A key that is commented out has the value shown, or is an example where the\n"
-      "# default is not a value. Files in config.d/*.conf are merged over this one, in the order of their names.\n"
-      "# \"Reloadable\": takes effect on `systemctl reload daemonsetd`. \"Restart\": at the next start of the agent,\n"
-      "# which touches no running container. Check a change with `daemonsetd --check-config`.\n"
-      "apiVersion: {}\n"
-      "kind: {}\n",
-      kApiVersion, kKind);
-  std::string_view group;
-  for (const Key& key : kKeys) {
-    const std::size_t dot = key.path.find('.');
-    const bool nested = dot != std::string_view::npos;
-    const std::string_view parent = nested ? key.path.substr(0, dot) : std::string_view();
-    if (!nested || parent != group) out += '\n';
-    if (nested && parent != group) out += fmt::format("#{}:\n", parent);
-    group = parent;
-    const std::string_view name = nested ? key.path.substr(dot + 1) : key.path;
-    const std::string_view value = key.default_text.empty() ? key.sample : key.default_text;
-    out += Wrapped(WordsOf(key), nested ? "#  " : "");
-    out += fmt::format("#{}{}: {}\n", nested ? "  " : "", name, value);
-  }
-  return out;
-}
-
-std::string ReferenceTable() {
-  std::string out;
-  for (const Key& key : kKeys) {
-    out += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\n", key.path, TypeOf(key), DefaultOf(key), key.least, key.most,
-                       key.change == Change::kReloadable ? "reloadable" : "restart", key.doc);
-  }
-  return out;
 }
 
 }  // namespace daemonsetd::config

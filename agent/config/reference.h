@@ -29,6 +29,8 @@ enum class Form {
   kSysctls,         // list of sysctl names and beginnings of names
   kImages,          // list of image names and beginnings of names
   kRuntimeClasses,  // list of RuntimeClasses
+  kThresholds,      // map of eviction signal to quantity or percentage
+  kGracePeriods,    // map of eviction signal to duration
   kFlag,            // true or false
 };
 

@@ -18,6 +18,8 @@ bool IsScalar(Form form) {
     case Form::kRuntimeClasses:
     case Form::kSysctls:
     case Form::kImages:
+    case Form::kThresholds:
+    case Form::kGracePeriods:
     case Form::kReserved: return false;
     default: return true;
   }

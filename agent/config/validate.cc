@@ -9,6 +9,7 @@
 
 #include "agent/base/duration.h"
 #include "agent/config/reference.h"
+#include "agent/decide/eviction_signals.h"
 #include "agent/decide/sysctls.h"
 #include "agent/model/names.h"
 #include "agent/model/quantity.h"
@@ -60,6 +61,8 @@ class Checker {
       case Form::kSysctls: return CheckSysctls();
       case Form::kImages: return CheckImages();
       case Form::kRuntimeClasses: return CheckRuntimeClasses();
+      case Form::kThresholds: return CheckThresholds(key);
+      case Form::kGracePeriods: return CheckGracePeriods();
       case Form::kFlag: return;
     }
   }
@@ -204,6 +207,53 @@ class Checker {
       for (const auto& [name, amount] : runtime_class.overhead()) {
         CheckQuantity(fmt::format("{}.overhead[{}]", path, name), amount.string());
       }
+    }
+  }
+
+  bool CheckSignal(const std::string& path, const std::string& name) {
+    if (decide::FindEvictionSignal(name)) return true;
+    std::string known;
+    for (const decide::EvictionSignalName& signal : decide::kEvictionSignals) {
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", signal.name);
+    }
+    Add(path, fmt::format("\"{}\" is not a signal; the signals are {}", name, known));
+    return false;
+  }
+
+  void CheckThresholds(const Key& key) {
+    const auto& thresholds = key.path == "evictionHard"   ? message_.evictionhard()
+                             : key.path == "evictionSoft" ? message_.evictionsoft()
+                                                          : message_.evictionminimumreclaim();
+    for (const auto& [name, text] : thresholds) {
+      const std::string path = fmt::format("{}[{}]", key.path, name);
+      if (!CheckSignal(path, name)) continue;
+      const auto threshold = decide::ParseEvictionThreshold(text);
+      if (!threshold) Add(path, threshold.error().message());
+    }
+  }
+
+  // What is soft without a period would be hard, and a period without a threshold waits for nothing.
+  void CheckGracePeriods() {
+    const auto& periods = message_.evictionsoftgraceperiod();
+    for (const auto& [name, text] : periods) {
+      const std::string path = fmt::format("evictionSoftGracePeriod[{}]", name);
+      if (!CheckSignal(path, name)) continue;
+      const Result<Nanoseconds> period = ParseDuration(text);
+      if (!period) {
+        Add(path, period.error().message());
+      } else if (*period < Nanoseconds(0)) {
+        Add(path, fmt::format("{} is negative; write for example 1m30s", text));
+      }
+      if (!message_.evictionsoft().contains(name)) {
+        Add(path, fmt::format("there is no evictionSoft[{0}] that it could be for; add it, for example {{{0}: 15%}}, "
+                              "or remove this",
+                              name));
+      }
+    }
+    for (const auto& [name, text] : message_.evictionsoft()) {
+      if (periods.contains(name) || !decide::FindEvictionSignal(name)) continue;
+      const std::string path = fmt::format("evictionSoft[{}]", name);
+      Add(path, fmt::format("it has no evictionSoftGracePeriod; add evictionSoftGracePeriod: {{{}: 1m30s}}", name));
     }
   }
 
@@ -353,6 +403,9 @@ class Checker {
           fmt::format("{} is not less than imageGCHighThresholdPercent ({}); images would be removed for nothing",
                       message_.imagegclowthresholdpercent(), message_.imagegchighthresholdpercent()),
           "imageGCHighThresholdPercent");
+    }
+    if (message_.podpidslimit() == 0) {
+      Add("podPidsLimit", "without any process no pod can run; write -1 for no limit, or for example 1024");
     }
     if (message_.usernamespacefirstid() % 65536 != 0) {
       Add("userNamespaceFirstID",

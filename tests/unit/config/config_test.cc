@@ -90,6 +90,14 @@ TEST(Config, WithoutAFileHasEveryDefault) {
   EXPECT_EQ(config.durations.image_gc_period, 1min);
   EXPECT_EQ(message.imagegchighthresholdpercent(), 85);
   EXPECT_EQ(message.imagegclowthresholdpercent(), 80);
+  EXPECT_THAT(message.evictionhard(),
+              UnorderedElementsAre(Pair("memory.available", "100Mi"), Pair("nodefs.available", "10%"),
+                                   Pair("nodefs.inodesFree", "5%"), Pair("imagefs.available", "15%"),
+                                   Pair("imagefs.inodesFree", "5%")));
+  EXPECT_EQ(config.durations.eviction_pressure_transition_period, 5min);
+  EXPECT_EQ(message.evictionmaxpodgraceperiod(), 0);
+  EXPECT_TRUE(message.cgroupsperqos());
+  EXPECT_EQ(message.podpidslimit(), -1);
   EXPECT_EQ(config.durations.runtime_poll_interval, 200ms);
   EXPECT_EQ(config.durations.runtime_idle_poll_interval, 2s);
   EXPECT_EQ(config.durations.shutdown_timeout, 10s);
@@ -347,6 +355,18 @@ TEST(Build, NodeThatRunsEveryPodBoundToItKeepsNoneAway) {
   EXPECT_EQ(Built({Written("f", source)}).message.nodetaints_size(), 0);
   EXPECT_EQ(Built({Written("f", source + "nodeTaints: [{key: k, effect: NoSchedule}]\n")}).message.nodetaints(0).key(),
             "k");
+}
+
+TEST(Build, KeepsTheHardThresholdsThatNobodyNames) {
+  const Config config = Built({Written("f",
+                                       "evictionHard: {nodefs.available: 0%, pid.available: 2.5%}\n"
+                                       "evictionSoft: {memory.available: 1Gi}\n"
+                                       "evictionSoftGracePeriod: {memory.available: 1m30s}\n"
+                                       "evictionMinimumReclaim: {imagefs.available: 1Gi}\n")});
+  EXPECT_THAT(config.message.evictionhard(),
+              UnorderedElementsAre(Pair("memory.available", "100Mi"), Pair("nodefs.available", "0%"),
+                                   Pair("nodefs.inodesFree", "5%"), Pair("imagefs.available", "15%"),
+                                   Pair("imagefs.inodesFree", "5%"), Pair("pid.available", "2.5%")));
 }
 
 TEST(Build, TakesWhatPodsGet) {

@@ -168,7 +168,8 @@ TEST(Reload, AppliesTheReloadableDurationsAndNoOther) {
       "7s\nruntimeRequestTimeout: "
       "7s\nimagePullTimeout: 70s\nimagePullProgressTimeout: 7s\nimageMinimumGCAge: 7s\nimageGCPeriod: 7s\n"
       "runtimePollInterval: 70ms\n"
-      "runtimeIdlePollInterval: 7s\nshutdownTimeout: 7s\nshutdownGracePeriod: 70s\n"
+      "runtimeIdlePollInterval: 7s\nevictionPressureTransitionPeriod: 7s\nshutdownTimeout: 7s\nshutdownGracePeriod: "
+      "70s\n"
       "shutdownGracePeriodCriticalPods: 7s\ncrashLoopBackOff: {initial: 7s, max: 70s, reset: 7m}\n");
   const Config next = ApplyReload(running, loaded);
   EXPECT_EQ(next.durations.file_check_frequency, loaded.durations.file_check_frequency);
@@ -184,6 +185,7 @@ TEST(Reload, AppliesTheReloadableDurationsAndNoOther) {
   EXPECT_EQ(next.durations.image_pull_progress_timeout, running.durations.image_pull_progress_timeout);
   EXPECT_EQ(next.durations.image_minimum_gc_age, running.durations.image_minimum_gc_age);
   EXPECT_EQ(next.durations.image_gc_period, running.durations.image_gc_period);
+  EXPECT_EQ(next.durations.eviction_pressure_transition_period, running.durations.eviction_pressure_transition_period);
   EXPECT_EQ(next.durations.runtime_poll_interval, running.durations.runtime_poll_interval);
   EXPECT_EQ(next.durations.runtime_idle_poll_interval, running.durations.runtime_idle_poll_interval);
   EXPECT_EQ(next.durations.shutdown_timeout, running.durations.shutdown_timeout);
