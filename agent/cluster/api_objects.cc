@@ -358,6 +358,9 @@ void ApiObjects::KeepOnly(const std::vector<std::shared_ptr<const corev1::Pod>>&
   keep_only(std::type_identity<corev1::Secret>(), ObjectKey::Kind::kSecret, named.secrets);
   keep_only(std::type_identity<corev1::ServiceAccount>(), ObjectKey::Kind::kServiceAccount, named.accounts);
   keep_only(std::type_identity<nodev1::RuntimeClass>(), ObjectKey::Kind::kRuntimeClass, named.runtime_classes);
+  std::set<kube::NamespacedName> pods;
+  for (const auto& pod : hosted) pods.emplace(pod->metadata().namespace_(), pod->metadata().name());
+  KeepTokensOf(pods);
   for (const kube::NamespacedName& name : cache_.Names<corev1::ServiceList>()) {
     if (!named.namespaces.contains(name.ns)) cache_.Remove<corev1::ServiceList>(name.ns, name.name);
   }

@@ -1,8 +1,9 @@
-// The tokens of ApiObjects. They live in memory alone: one that lies on a disk can be stolen with it.
+// The tokens of ApiObjects.
 #include <fmt/format.h>
 
 #include "agent/cluster/api_objects.h"
 #include "agent/cluster/api_objects_answers.h"
+#include "agent/cluster/token_records.h"
 
 namespace daemonsetd::cluster {
 namespace {
@@ -12,19 +13,6 @@ using pods::TokenRequest;
 
 // Far above what the pods of one node hold.
 constexpr std::size_t kMaximumTokens = 2000;
-
-kube::authenticationv1::TokenRequest MessageOf(const TokenRequest& request) {
-  kube::authenticationv1::TokenRequest message;
-  auto& spec = *message.mutable_spec();
-  if (!request.audience.empty()) spec.add_audiences(request.audience);
-  spec.set_expirationseconds(request.expiration.count());
-  auto& bound = *spec.mutable_boundobjectref();
-  bound.set_kind("Pod");
-  bound.set_apiversion("v1");
-  bound.set_name(request.pod_name);
-  bound.set_uid(request.pod_uid);
-  return message;
-}
 
 // The server says the same 404 of the account and of the pod that the token is to be bound to.
 Error Absent(const TokenRequest& request, const Error& error) {
@@ -57,6 +45,7 @@ Task<Result<Token>> ApiObjects::RequestToken(TokenRequest request, Nanoseconds t
   const Error& error = answer.error();
   if (error.kind() == ErrorKind::kAbsent) {
     tokens_.erase(request);
+    cache_.Remove<kube::authenticationv1::TokenRequest>(request.name_space, RecordNameOf(request));
     co_return Absent(request, error);
   }
   if (!reachable_() && pods::IsUnknown(error)) co_return KeptToken(request);
@@ -64,8 +53,15 @@ Task<Result<Token>> ApiObjects::RequestToken(TokenRequest request, Nanoseconds t
 }
 
 Result<Token> ApiObjects::KeptToken(const TokenRequest& request) const {
-  const auto kept = tokens_.find(request);
-  if (kept != tokens_.end() && !pods::IsExpired(kept->second, timeline_.Read())) return kept->second.token;
+  const Now now = timeline_.Read();
+  if (const auto kept = tokens_.find(request); kept != tokens_.end()) {
+    const Token& token = kept->second.token;
+    if (!pods::IsExpired(kept->second, now) || IsValidByItsOwnWord(token, now.wall)) return token;
+  } else if (const auto record =
+                 cache_.Find<kube::authenticationv1::TokenRequest>(request.name_space, RecordNameOf(request))) {
+    Token token = TokenOf(*record->object, record->seen_at);  // of an earlier life
+    if (IsStillValid(token, now.wall)) return token;
+  }
   return Error(ErrorKind::kRetry, fmt::format("no valid token of serviceaccount \"{}\" is here, and the API server "
                                               "cannot be reached now",
                                               request.service_account));
@@ -76,6 +72,19 @@ void ApiObjects::KeepToken(const TokenRequest& request, const Token& token) {
   std::erase_if(tokens_, [&](const auto& entry) { return pods::IsExpired(entry.second, now); });
   if (tokens_.size() >= kMaximumTokens) tokens_.clear();
   tokens_.insert_or_assign(request, pods::HeldToken{.token = token, .obtained = now});
+  cache_.Put(RecordOf(request, token), token.issued);
+}
+
+// A token is bound to its pod, and is worth nothing without it.
+void ApiObjects::KeepTokensOf(const std::set<kube::NamespacedName>& pods) {
+  using Record = kube::authenticationv1::TokenRequest;
+  const WallTime now = timeline_.Read().wall;
+  for (const kube::NamespacedName& name : cache_.Names<Record>()) {
+    const auto record = cache_.Find<Record>(name.ns, name.name);
+    const bool wanted = record && pods.contains({name.ns, record->object->spec().boundobjectref().name()}) &&
+                        IsStillValid(TokenOf(*record->object, record->seen_at), now);
+    if (!wanted) cache_.Remove<Record>(name.ns, name.name);
+  }
 }
 
 }  // namespace daemonsetd::cluster

@@ -1,5 +1,8 @@
 #include "agent/cluster/object_cache.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "agent/base/log.h"
 #include "agent/model/message_bytes.h"
 
@@ -9,7 +12,11 @@ namespace {
 using google::protobuf::Message;
 
 constexpr char kLastApplied[] = "kubectl.kubernetes.io/last-applied-configuration";
-constexpr std::string_view kSecretKind = "Secret";
+constexpr std::string_view kSecretKinds[] = {"Secret", "TokenRequest"};
+
+bool IsSecret(std::string_view kind) {
+  return std::find(std::begin(kSecretKinds), std::end(kSecretKinds), kind) != std::end(kSecretKinds);
+}
 
 // A record of an object that does not exist has no bytes; an object always has some, its name.
 bool IsAbsent(const store::ObjectRecord& record) { return record.object().empty(); }
@@ -18,7 +25,13 @@ bool IsAbsent(const store::ObjectRecord& record) { return record.object().empty(
 
 ObjectCache::ObjectCache(store::Store& store, bool keep_secrets) : store_(store), keep_secrets_(keep_secrets) {
   if (keep_secrets_) return;
-  for (const kube::NamespacedName& secret : Names<corev1::Secret>()) Remove<corev1::Secret>(secret.ns, secret.name);
+  for (const std::string_view kind : kSecretKinds) {
+    std::vector<kube::NamespacedName> names;
+    for (const store::ObjectRecord* record : store_.ObjectsOf(kind)) {
+      names.emplace_back(record->namespace_(), record->name());
+    }
+    for (const kube::NamespacedName& secret : names) store_.RemoveObject(kind, secret.ns, secret.name);
+  }
 }
 
 void ObjectCache::StripMetadata(metav1::ObjectMeta& metadata) {
@@ -41,7 +54,7 @@ void ObjectCache::PutMessage(const Id& id, const Message& object, WallTime seen_
 }
 
 void ObjectCache::PutRecord(const Id& id, std::optional<std::string> bytes, WallTime seen_at) {
-  if (id.kind == kSecretKind && !keep_secrets_) return;
+  if (!keep_secrets_ && IsSecret(id.kind)) return;
   // What a newer agent added to the record stays in it.
   const store::ObjectRecord* before = store_.FindObject(id.kind, id.ns, id.name);
   store::ObjectRecord record = before != nullptr ? *before : store::ObjectRecord();

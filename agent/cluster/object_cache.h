@@ -27,8 +27,8 @@ struct Cached {
 // namespace, kept under that namespace and no name. Every answer is made anew from the record's bytes.
 class ObjectCache {
  public:
-  // `store` must outlive it, and hold what was loaded. Without `keep_secrets` no Secret is kept, and those of an
-  // earlier life are removed.
+  // `store` must outlive it, and hold what was loaded. Without `keep_secrets` no Secret and no token is kept,
+  // and those of an earlier life are removed.
   ObjectCache(store::Store& store, bool keep_secrets);
   ObjectCache(const ObjectCache&) = delete;
   ObjectCache& operator=(const ObjectCache&) = delete;

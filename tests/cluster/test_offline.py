@@ -14,6 +14,7 @@ from without_server import pods_here, ready_locally
 from workloads import secret, workload
 
 ROUNDS = int(os.environ.get("DAEMONSETD_OFFLINE_ROUNDS", "3"))
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 QUICK = {"apiServerStartWait": "1s", "crashLoopBackOff": {"initial": "500ms"}}
 
 
@@ -55,14 +56,16 @@ def test_pods_run_on_and_restart_while_the_server_is_down(lone_cluster, lone_spa
 def test_after_a_reboot_without_the_server_the_right_pods_run(lone_cluster, lone_space, node):  # OF-01, OF-02, OF-04
     lone_cluster.kubectl("label", "node", node.name, "disk=ssd")
     lone_space.apply(config_map(lone_space.namespace, "settings", colour="blue"), secret("keys", password="hush"))
+    lone_space.wait_for(lambda: lone_space.kubectl("get", "configmap", "kube-root-ca.crt"), "what tokens come with")
     main = container(env=[{"name": "P", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "password"}}}],
                      volumeMounts=[{"name": "data", "mountPath": "/data"}])
     lone_space.apply(
         workload("here", nodeSelector={"disk": "ssd"}), workload("elsewhere", nodeSelector={"disk": "hdd"}),
-        workload("gone"), workload("reads", [main], hostNetwork=False,
+        workload("gone"), workload("reads", [main], hostNetwork=False, automountServiceAccountToken=True,
                                    volumes=[{"name": "data", "configMap": {"name": "settings"}}]))
     names = ("here", "reads")
     before = {name: lone_space.running(name, [node])[node.name] for name in names}
+    token = node.read(before["reads"], TOKEN)
     lone_space.running("gone", [node])
     lone_space.kubectl("delete", "ds", "gone")
     lone_space.gone("gone")
@@ -72,6 +75,7 @@ def test_after_a_reboot_without_the_server_the_right_pods_run(lone_cluster, lone
     assert pods_here(node) == set(names)
     assert node.read(before["reads"], "/data/colour") == "blue"
     assert node.environment(before["reads"])["P"] == "hush"
+    assert node.read(before["reads"], TOKEN) == token, "it lives for an hour"
 
     running = node.running()
     after = reconnected(lone_space, node, *names)

@@ -55,6 +55,39 @@ TEST_F(ApiObjectsTest, AfterARestartWithoutTheServerTheCheckpointAnswersAtOnce) 
   EXPECT_THAT(server.TakeCalls(), IsEmpty());
 }
 
+TEST_F(ApiObjectsTest, AfterARestartWithoutTheServerAPodGetsTheTokenThatItHad) {
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  ASSERT_TRUE(RequestToken());
+  SetReachable(false);
+  Restart();
+  loop.Advance(minutes(119));
+  EXPECT_EQ(RequestToken()->value, "token-1");
+  EXPECT_EQ(RequestToken("other").error().kind(), ErrorKind::kRetry);
+  pods::TokenRequest of_another_pod = TokenOf("robot");
+  of_another_pod.pod_uid = "uid-2";
+  EXPECT_FALSE(loop.Run(objects->RequestToken(of_another_pod, kTimeout)));
+  loop.Advance(minutes(2));
+  EXPECT_THAT(RequestToken().error().message(), HasSubstr("no valid token of serviceaccount \"robot\" is here"));
+}
+
+TEST_F(ApiObjectsTest, NoTokenOutlivesItsPodOrItsTime) {
+  server.Put(Make<corev1::ServiceAccount>("robot"));
+  const auto pod = std::make_shared<const corev1::Pod>(Make<corev1::Pod>("agent-x7k2p"));
+  ASSERT_TRUE(RequestToken());
+  objects->KeepOnly({pod});
+  EXPECT_THAT(store.ObjectsOf("TokenRequest"), SizeIs(1));
+  objects->KeepOnly({std::make_shared<const corev1::Pod>(Make<corev1::Pod>("another"))});
+  EXPECT_THAT(store.ObjectsOf("TokenRequest"), IsEmpty());
+  ASSERT_TRUE(RequestToken());
+  loop.Advance(hours(3));
+  objects->KeepOnly({pod});
+  EXPECT_THAT(store.ObjectsOf("TokenRequest"), IsEmpty());
+  ASSERT_TRUE(RequestToken());
+  server.Remove<corev1::ServiceAccount>({kNamespace, "robot"});
+  ASSERT_FALSE(RequestToken());
+  EXPECT_THAT(store.ObjectsOf("TokenRequest"), IsEmpty());
+}
+
 TEST_F(ApiObjectsTest, WhoWasTheLastToSaySoIsTheServerBeforeItWentAway) {
   server.Put(MakeMap("a", "1"));
   WatchMap("a");

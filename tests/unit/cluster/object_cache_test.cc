@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/decide/runtime_class.h"
+#include "agent/kube/client.h"
 #include "tests/support/loop.h"
 
 namespace daemonsetd::cluster {
@@ -106,10 +107,17 @@ TEST_F(ObjectCacheTest, SecretsAreKeptOnlyWhereThatIsWanted) {
   (*secret.mutable_data())["password"] = kSecretText;
   cache.Put(secret, monday);
   cache.Put(Make<corev1::ConfigMap>("a", "x"), monday);
+  auto token = Make<kube::authenticationv1::TokenRequest>("a", "x");
+  token.mutable_status()->set_token(kSecretText);
+  cache.Put(token, monday);
   EXPECT_THAT(store.FindObject("Secret", "a", "x")->object(), HasSubstr(kSecretText));
+  EXPECT_THAT(store.FindObject("TokenRequest", "a", "x")->object(), HasSubstr(kSecretText));
   ObjectCache without(store, false);
   EXPECT_EQ(store.FindObject("Secret", "a", "x"), nullptr);
+  EXPECT_EQ(store.FindObject("TokenRequest", "a", "x"), nullptr);
   without.Put(secret, monday);
+  without.Put(token, monday);
+  EXPECT_THAT(store.ObjectsOf("TokenRequest"), IsEmpty());
   without.PutAbsent<corev1::Secret>("a", "y", monday);
   EXPECT_THAT(store.ObjectsOf("Secret"), IsEmpty());
   EXPECT_TRUE(without.Find<corev1::ConfigMap>("a", "x"));

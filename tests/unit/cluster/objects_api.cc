@@ -123,7 +123,7 @@ HttpResponse ObjectsApi::MakeToken(const Target& target, const HttpRequest& requ
   }
   token_requests_.push_back(token);
   if (granted_ > Seconds::zero()) token.mutable_spec()->set_expirationseconds(granted_.count());
-  token.mutable_status()->set_token(fmt::format("token-{}", token_requests_.size()));
+  token.mutable_status()->set_token(token_.empty() ? fmt::format("token-{}", token_requests_.size()) : token_);
   return {.status = 201,
           .content_type = std::string(kube::kProtobufType),
           .body = kube::EncodeObject(kApiVersion, "TokenRequest", token)};

@@ -36,6 +36,8 @@ class ObjectsApi final : public kube::HttpTransport {
   void Refuse(const std::string& call, kube::HttpResponse answer) { refused_[call] = std::move(answer); }
   void AllowAll() { refused_.clear(); }
   void set_granted(Seconds granted) { granted_ = granted; }
+  // In place of "token-1", "token-2".
+  void set_token(std::string token) { token_ = std::move(token); }
 
   // Since the last call of it: "GET configmaps/a", "WATCH configmaps/a", "LIST services in default",
   // "POST serviceaccounts/a/token".
@@ -68,6 +70,7 @@ class ObjectsApi final : public kube::HttpTransport {
   bool down_ = false;
   bool silent_ = false;
   Seconds granted_{0};
+  std::string token_;
   std::vector<std::string> calls_;
   std::vector<kube::authenticationv1::TokenRequest> token_requests_;
 };
