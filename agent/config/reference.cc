@@ -134,8 +134,9 @@ constexpr Key kKeys[] = {
      .form = Form::kFlag,
      .default_text = "true",
      .change = Change::kRestart,
-     .doc = "Keep the Secrets that hosted pods name, and their service account tokens while they are valid, in the state "
-            "directory (mode 0600), so that pods can start while the API server is away."},
+     .doc =
+         "Keep the Secrets that hosted pods name, and their service account tokens while they are valid, in the state "
+         "directory (mode 0600), so that pods can start while the API server is away."},
     {.path = "manifestDirectory",
      .form = Form::kPath,
      .default_text = "/etc/daemonsetd/manifests",
