@@ -51,7 +51,21 @@ class KubectlError(ClusterError):
     """kubectl failed; the text is what it said."""
 
 
-class Cluster:
+class Startable:
+    """`with thing:` starts it, and stops it at the end, also when its start fails halfway."""
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Cluster(Startable):
     """`controllers`: what the controller manager runs, if there is one, in the words of its flag."""
 
     def __init__(self, directory, *, controller_manager=False, controllers="*,-daemonset-controller", scheduler=False,
@@ -84,16 +98,6 @@ class Cluster:
         """In the order of their start."""
         return ([self.etcd, self.apiserver] + [self.controller_manager] * self._with_controller_manager
                 + [self.scheduler] * self._with_scheduler)
-
-    def __enter__(self):
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(self, *_):
-        self.stop()
 
     def start(self):
         """Starts what is to run; answers when the API server is ready and the controller manager, if wanted, works. A
@@ -406,8 +410,8 @@ class Pki:
                           "keyUsage=critical,keyCertSign,cRLSign", signed=False)
         self.server_for("server", "IP:127.0.0.1", "DNS:localhost", "DNS:kubernetes.default.svc", "IP:10.96.0.1",
                         f"IP:{HOST_OF_MACHINES}")
-        self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.accounts_key)
-        self._openssl("ec", "-in", self.accounts_key, "-pubout", "-out", self.accounts_public)
+        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.accounts_key)
+        openssl("ec", "-in", self.accounts_key, "-pubout", "-out", self.accounts_public)
 
     def server_for(self, name, *alternative_names):
         """(certificate, key) files of a server, which is known by those names alone: "DNS:localhost"."""
@@ -430,16 +434,17 @@ class Pki:
         configuration.write_text("[req]\ndistinguished_name = name\n[name]\n")
         signer = ["-CA", self.ca, "-CAkey", self.ca_key, "-addext", "authorityKeyIdentifier=keyid"] if signed else []
         added = [part for extension in ("subjectKeyIdentifier=hash", *extensions) for part in ("-addext", extension)]
-        self._openssl("req", "-x509", "-config", configuration, "-newkey", "ec", "-pkeyopt",
-                      "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(CERTIFICATE_DAYS), "-subj", subject,
-                      *signer, *added, "-keyout", self.directory / f"{name}.key", "-out", self.directory / f"{name}.crt")
+        openssl("req", "-x509", "-config", configuration, "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                "-nodes", "-days", str(CERTIFICATE_DAYS), "-subj", subject, *signer, *added,
+                "-keyout", self.directory / f"{name}.key", "-out", self.directory / f"{name}.crt")
 
-    @staticmethod
-    def _openssl(*arguments):
-        result = subprocess.run(["openssl", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
-                                text=True)
-        if result.returncode != 0:
-            raise ClusterError(f"openssl {arguments[0]} failed: {result.stderr.strip()}")
+
+def openssl(*arguments):
+    """What it prints."""
+    result = subprocess.run(["openssl", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise ClusterError(f"openssl {arguments[0]} failed: {result.stderr.strip()}")
+    return result.stdout
 
 
 def escaped(text):

@@ -21,7 +21,7 @@ import socket
 import subprocess
 import time
 
-from cluster import ClusterError, Process
+from cluster import ClusterError, Process, Startable
 from containerd import tail
 
 BOOT_SECONDS = 300  # without KVM, on a busy machine
@@ -37,7 +37,7 @@ class MachineError(ClusterError):
     """The machine did not do what was asked or waited for; the text ends with the last lines of its console."""
 
 
-class Machine:
+class Machine(Startable):
     def __init__(self, image, directory, *, payload, accelerator, memory="1536M", processors=2):
         self.image = image
         self.directory = pathlib.Path(directory).resolve()
@@ -52,16 +52,6 @@ class Machine:
         return self.directory / "console.log"
 
     # Power
-
-    def __enter__(self):
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(self, *_):
-        self.stop()
 
     def start(self):
         """Also after `cut_power`: the disk is as it was left. Until systemd has started everything."""
