@@ -39,6 +39,7 @@ constexpr Nanoseconds kLeastFlush = std::chrono::seconds(1);
 // For what comes after the last wait that has an end of its own.
 constexpr Nanoseconds kStopMargin = std::chrono::seconds(10);
 constexpr Nanoseconds kPoolPulse = std::chrono::seconds(30);
+constexpr Nanoseconds kUntilRuntimeTells = std::chrono::seconds(1);
 
 std::vector<std::string> InternalAddresses(const corev1::Node& node) {
   std::vector<std::string> addresses;
@@ -92,6 +93,16 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       network_(executor, timeline_, runtime_, config_.durations.runtime_request_timeout),
       volumes_(DirectoriesOf(config_.message), blocking_),
       prober_(executor, timeline_, blocking_, runtime_, processes_),
+      cgroups_(
+          MakePodCgroups({.executor = executor,
+                          .timeline = timeline_,
+                          .blocking = blocking_,
+                          .by_systemd = [this] { return features_.cgroup_driver == cri::CgroupDriver::kSystemd; },
+                          .burstable_milli_cpu = [this] { return BurstableMilliCpu(workers_); },
+                          .node_milli_cpu = [this] { return AllocatableMilliCpu(Node()); },
+                          .observe = [this](std::string_view operation,
+                                            Nanoseconds took) { runtime_metrics_.GroupsChanged(operation, took); }},
+                         config_.message)),
       services_{.executor = executor,
                 .timeline = timeline_,
                 .blocking = blocking_,
@@ -110,6 +121,8 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .node = [this]() -> const corev1::Node& { return Node(); },
                 .host_ips = [this] { return InternalAddresses(node_); },
                 .features = [this] { return features_; },
+                .knows_runtime = [this] { return runtime_known_; },
+                .cgroups = cgroups_.get(),
                 .observer = pod_metrics_},
       workers_(services_, [this] { PodsChanged(); }),
       supervisor_(services_, workers_, [this] { Changed(); }),
@@ -511,7 +524,10 @@ Task<void> Agent::IdentifyRuntime() {
       BuildNode();
       Changed();
     }
-    co_await runtime_changed_.WaitUntil(timeline_, std::nullopt);
+    // Pods wait for its answers, and nobody tells when it could give them.
+    std::optional<MonoTime> again;
+    if (!runtime_known_) again = timeline_.mono() + kUntilRuntimeTells;
+    co_await runtime_changed_.WaitUntil(timeline_, again);
   }
 }
 
@@ -537,6 +553,7 @@ Task<void> Agent::ReadRuntimeFeatures(cri::v1::VersionResponse version) {
   cri::RuntimeFeatures features = cri::ReadFeatures(*status, version);
   features.cgroup_driver = CheckCgroupDriver(config ? cri::CgroupDriverOf(*config) : cri::CgroupDriverOf(*status));
   features_ = std::move(features);
+  runtime_known_ = true;
 }
 
 // PK-04: two halves of one node with different drivers fight over the same cgroups, so the runtime's is used.

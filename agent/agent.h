@@ -24,6 +24,7 @@
 #include "agent/manifests/source.h"
 #include "agent/node/facts.h"
 #include "agent/node_shutdown.h"
+#include "agent/pod_groups.h"
 #include "agent/pod_metrics.h"
 #include "agent/pods/event_log.h"
 #include "agent/pods/garbage/damaged_images.h"
@@ -139,6 +140,7 @@ class Agent {
           .With({});
   cri::GrpcRuntime runtime_;
   cri::RuntimeFeatures features_;
+  bool runtime_known_ = false;  // they were read
   bool runtime_connected_ = false;
   std::optional<cri::GrpcRuntime> image_service_;  // where images have a socket of their own
   async::Semaphore starts_;
@@ -155,6 +157,7 @@ class Agent {
   pods::Volumes volumes_;
   pods::ProcessTable processes_;
   pods::Prober prober_;
+  std::unique_ptr<pods::PodCgroups> cgroups_;
   pods::PodServices services_;
   pods::PodWorkers workers_;
   pods::Supervisor supervisor_;

@@ -24,7 +24,10 @@ RuntimeMetrics::RuntimeMetrics(local::Registry& registry)
                           .AddHistograms("daemonsetd_pleg_relist_interval_seconds",
                                          "Time between two such lists; they are rare while the runtime sends events.",
                                          {0.1, 0.5, 1, 2, 5, 30, 120, 300, 600})
-                          .With({})) {}
+                          .With({})),
+      groups_(registry.AddHistograms("daemonsetd_cgroup_manager_duration_seconds",
+                                     "How long it took to make, change or remove control groups of pods, by operation.",
+                                     local::LatencyBounds())) {}
 
 void RuntimeMetrics::Observe(std::string_view method, Nanoseconds took, bool succeeded) {
   const local::Labels labels = {{"operation_type", std::string(method)}};
@@ -37,6 +40,10 @@ void RuntimeMetrics::Observe(std::string_view method, Nanoseconds took, bool suc
 void RuntimeMetrics::Listed(Nanoseconds took, std::optional<Nanoseconds> interval) {
   lists_.Observe(took);
   if (interval) list_intervals_.Observe(*interval);
+}
+
+void RuntimeMetrics::GroupsChanged(std::string_view operation, Nanoseconds took) {
+  groups_.With({{"operation_type", std::string(operation)}}).Observe(took);
 }
 
 }  // namespace daemonsetd

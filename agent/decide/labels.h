@@ -32,7 +32,9 @@ inline constexpr char kManagedByLabel[] = "daemonsetd.dev/managed";
 inline constexpr char kSpecHashVersionAnnotation[] = "daemonsetd.dev/spec-hash-version";
 inline constexpr char kTemplateHashAnnotation[] = "daemonsetd.dev/template-hash";
 inline constexpr char kRestartHashAnnotation[] = "daemonsetd.dev/restart-hash";
-inline constexpr char kResourcesAnnotation[] = "daemonsetd.dev/resources";   // of a container: decide::ResourcesText
+inline constexpr char kResourcesAnnotation[] = "daemonsetd.dev/resources";  // of a container: decide::ResourcesText
+// Of a sandbox whose pod has a control group: the group, which is its containers' parent as long as it lives.
+inline constexpr char kCgroupParentAnnotation[] = "daemonsetd.dev/cgroup-parent";
 inline constexpr char kOwnerKindAnnotation[] = "daemonsetd.dev/owner-kind";  // "DaemonSet" or "Pod"
 inline constexpr char kOwnerNameAnnotation[] = "daemonsetd.dev/owner-name";
 inline constexpr char kOwnerUidAnnotation[] = "daemonsetd.dev/owner-uid";

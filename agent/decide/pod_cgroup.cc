@@ -171,7 +171,7 @@ CgroupLimits PodCgroupLimits(const corev1::PodSpec& spec, std::int64_t pids) {
   const ResourceList most = PodLimits(spec);
   const QosClass qos = ComputeQos(spec);
   if (pids > 0) limits.pids = pids;
-  limits.limits_hugepages = true;
+  limits.complete = true;
   for (const auto& [name, amount] : requests) {
     if (!name.starts_with(kHugePagesPrefix)) continue;
     const auto size = Quantity::Parse(std::string_view(name).substr(kHugePagesPrefix.size()));
@@ -229,6 +229,7 @@ SliceProperties SlicePropertiesOf(const CgroupLimits& limits, bool unified) {
     const std::int64_t value = unified ? CpuWeight(*limits.cpu_shares) : *limits.cpu_shares;
     properties.emplace_back(unified ? "CPUWeight" : "CPUShares", static_cast<std::uint64_t>(value));
   }
+  if (!limits.complete) return properties;
   std::uint64_t quota = kInfinity;
   if (limits.cpu_quota) {
     // systemd counts in hundredths of a CPU; rounded up, so that what containers may have fits in.

@@ -53,7 +53,8 @@ struct CgroupLimits {
   std::optional<std::int64_t> pids;
   // By page size as the kernel writes it ("2MB"): what pods ask for. Other sizes are not to be had.
   std::map<std::string, std::int64_t> hugepages;
-  bool limits_hugepages = false;  // false: of all sizes as many as there are
+  // False: only the shares are said, everything else stays as whoever set it.
+  bool complete = false;
 
   bool operator==(const CgroupLimits&) const = default;
 };

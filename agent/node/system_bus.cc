@@ -35,7 +35,14 @@ Result<SystemdLibrary> LoadSystemdLibrary() {
       Find(library, "sd_bus_match_signal_async", found.match_signal_async) &&
       Find(library, "sd_bus_call_method_async", found.call_method_async) &&
       Find(library, "sd_bus_message_get_error", found.message_get_error) &&
-      Find(library, "sd_bus_message_read", found.message_read);
+      Find(library, "sd_bus_message_read", found.message_read) &&
+      Find(library, "sd_bus_match_signal", found.match_signal) && Find(library, "sd_bus_wait", found.wait) &&
+      Find(library, "sd_bus_call", found.call) && Find(library, "sd_bus_error_free", found.error_free) &&
+      Find(library, "sd_bus_message_new_method_call", found.message_new_method_call) &&
+      Find(library, "sd_bus_message_append", found.message_append) &&
+      Find(library, "sd_bus_message_open_container", found.message_open_container) &&
+      Find(library, "sd_bus_message_close_container", found.message_close_container) &&
+      Find(library, "sd_bus_message_unref", found.message_unref);
   if (!complete) return Error(ErrorKind::kUnsupported, std::string(kLibrary) + " of this machine is too old");
   return found;
 }

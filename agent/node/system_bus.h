@@ -30,6 +30,15 @@ struct SystemdLibrary {
   decltype(&::sd_bus_call_method_async) call_method_async;
   decltype(&::sd_bus_message_get_error) message_get_error;
   decltype(&::sd_bus_message_read) message_read;
+  decltype(&::sd_bus_match_signal) match_signal;
+  decltype(&::sd_bus_wait) wait;
+  decltype(&::sd_bus_call) call;
+  decltype(&::sd_bus_error_free) error_free;
+  decltype(&::sd_bus_message_new_method_call) message_new_method_call;
+  decltype(&::sd_bus_message_append) message_append;
+  decltype(&::sd_bus_message_open_container) message_open_container;
+  decltype(&::sd_bus_message_close_container) message_close_container;
+  decltype(&::sd_bus_message_unref) message_unref;
 };
 
 // It stays loaded. kUnsupported: this machine has none.

@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/decide/labels.h"
 #include "agent/decide/pod_spec.h"
 #include "agent/decide/runtime_class.h"
 #include "agent/decide/sysctls.h"
+#include "agent/pods/cgroups/pod_cgroups.h"
 #include "agent/pods/env.h"
 #include "agent/pods/hosts_file.h"
 #include "agent/pods/log_links.h"
@@ -21,6 +23,7 @@ namespace {
 
 // A postStart hook has no limit of its own in the API; a container whose hook takes longer is started anew.
 constexpr Nanoseconds kPostStartLimit = std::chrono::minutes(10);
+constexpr Nanoseconds kUntilRuntimeIsKnown = std::chrono::milliseconds(50);
 
 Outcome Done() { return {.status = Ok(), .reason = {}}; }
 Outcome Failed(Error error, std::string reason, bool unknown = false) {
@@ -95,6 +98,7 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   if (!runtime_class) {
     co_return Failed(runtime_class.error(), "FailedCreatePodSandBox", IsUnknown(runtime_class.error()));
   }
+  co_await AwaitRuntime();
   runtime_handler_ = runtime_class->handler;
   const Status ids = co_await FindUserNamespace();
   if (!ids) co_return Failed(ids.error(), "FailedCreatePodSandBox");
@@ -104,12 +108,15 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
     co_return Failed(supported.error(), "FailedCreatePodSandBox");
   }
   cri::v1::RunPodSandboxRequest request;
-  corev1::Pod pod = pod_;
-  // The API server's admission has looked at the class of a pod that has an object.
-  if (identity_.object_uid.empty()) decide::SetOverhead(*pod.mutable_spec(), *runtime_class);
+  const corev1::Pod pod = WithOverhead(*runtime_class);
+  const bool has_group = services_.cgroups != nullptr && services_.cgroups->enabled();
+  if (has_group) inputs.cgroup_parent = services_.cgroups->ParentOf(pod);
   *request.mutable_config() = cri::ToSandboxConfig(pod, inputs);
   request.set_runtime_handler(inputs.runtime_handler);
   WriteIdentity(identity_, *request.mutable_config());
+  if (has_group) {
+    (*request.mutable_config()->mutable_annotations())[decide::kCgroupParentAnnotation] = inputs.cgroup_parent;
+  }
 
   for (const std::string& warning : decide::PodDnsWarnings(pod_, services_.settings.dns)) {
     events_.DnsConfigForming(warning);
@@ -117,6 +124,10 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
   if (!pod_.spec().hostnetwork()) {
     NetworkGate::Refused tell = [this](const std::string& message) { events_.NetworkNotReady(message); };
     co_await services_.network.Await(std::move(tell));
+  }
+  if (has_group) {
+    const Status made = co_await services_.cgroups->Ensure(pod);
+    if (!made) co_return Failed(made.error(), "FailedCreatePodContainer");
   }
   async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
   co_await async::kDeafToCancellation;
@@ -139,6 +150,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
 
   const Status ids = co_await FindUserNamespace();
   if (!ids) co_return Failed(ids.error(), "CreateContainerConfigError");
+  co_await AwaitRuntime();
   // A sandbox that is there has its handler, whatever became of the class since.
   const cri::v1::PodSandboxStatus* in = FindSandbox(action.sandbox_id);
   runtime_handler_ = in ? in->runtime_handler() : "";
@@ -244,9 +256,21 @@ Task<Outcome> PodOperations::Update(decide::UpdateResources action) {
   cri::v1::UpdateContainerResourcesRequest request;
   request.set_container_id(action.container_id);
   *request.mutable_linux() = cri::ToUpdatedResources(pod_, *spec, services_.settings.node_memory);
+  const bool in_group = IsInGroup(SandboxOf(action.container_id));
+  if (in_group) {
+    const Status raised = co_await ChangeGroup(false);
+    if (!raised) co_return Failed(raised.error(), "ResizeError");
+  }
+  ++updating_;
   const Status updated = co_await services_.runtime.UpdateContainerResources(
       std::move(request), services_.settings.runtime_request_timeout);
+  --updating_;
   if (!updated) co_return Failed(updated.error(), "ResizeError");
+  // The kernel lets no group have less than one in it, so the last container's change comes first.
+  if (in_group && updating_ == 0) {
+    const Status settled = co_await ChangeGroup(true);
+    if (!settled) co_return Failed(settled.error(), "ResizeError");
+  }
   events_.Resized(action.name, action.resources);
   co_return Done();
 }
@@ -313,6 +337,11 @@ Task<Outcome> PodOperations::TearDown() {
   co_await objects_.Close();
   const auto paths = PodPaths::For(services_.directories, pod_);
   if (!paths) co_return Failed(paths.error(), "FailedUnmount");
+  // Before the volumes: what a killed shim left running in there holds them.
+  if (services_.cgroups) {
+    const Status gone = co_await services_.cgroups->Remove(pod_.metadata().uid());
+    if (!gone) co_return Failed(gone.error(), "FailedKillPod");
+  }
   // The pod's directory goes last: it tells a later agent that there is something to take down.
   std::function<Status()> remove_logs = [paths = *paths, directories = services_.directories]() -> Status {
     DAEMONSETD_RETURN_IF_ERROR(RemoveLogLinksTo(directories, paths.log_directory()));
@@ -346,6 +375,30 @@ PodFacts PodOperations::Facts() const {
     facts.node_allocatable[name] = model::Quantity::From(quantity);
   }
   return facts;
+}
+
+Task<void> PodOperations::AwaitRuntime() {
+  while (!services_.knows_runtime()) co_await services_.timeline.SleepFor(kUntilRuntimeIsKnown);
+}
+
+corev1::Pod PodOperations::WithOverhead(const decide::RuntimeClass& runtime_class) const {
+  corev1::Pod pod = pod_;
+  if (identity_.object_uid.empty()) decide::SetOverhead(*pod.mutable_spec(), runtime_class);
+  return pod;
+}
+
+bool PodOperations::IsInGroup(const std::string& sandbox_id) const {
+  const cri::v1::PodSandboxStatus* sandbox = FindSandbox(sandbox_id);
+  if (!sandbox || !services_.cgroups || !services_.cgroups->enabled()) return false;
+  return decide::ValueOf(sandbox->annotations(), decide::kCgroupParentAnnotation) == services_.cgroups->ParentOf(pod_);
+}
+
+Task<Status> PodOperations::ChangeGroup(bool containers_are_changed) {
+  const Result<decide::RuntimeClass> runtime_class = co_await objects_.FindRuntimeClass();
+  if (!runtime_class) co_return runtime_class.error();
+  corev1::Pod pod = WithOverhead(*runtime_class);
+  if (containers_are_changed) co_return co_await services_.cgroups->Settle(std::move(pod));
+  co_return co_await services_.cgroups->MakeRoom(std::move(pod));
 }
 
 Task<Status> PodOperations::FindUserNamespace() {
@@ -426,6 +479,9 @@ cri::v1::PodSandboxConfig PodOperations::SandboxConfigOf(const std::string& sand
   cri::SandboxInputs inputs = InputsOf(paths);
   if (const cri::v1::PodSandboxStatus* sandbox = FindSandbox(sandbox_id)) {
     inputs.attempt = sandbox->metadata().attempt();
+    // One of an agent that knew no groups of pods has none, and so have its containers.
+    const std::string parent = decide::ValueOf(sandbox->annotations(), decide::kCgroupParentAnnotation);
+    if (!parent.empty()) inputs.cgroup_parent = parent;
   }
   cri::v1::PodSandboxConfig config = cri::ToSandboxConfig(pod_, inputs);
   WriteIdentity(identity_, config);

@@ -67,6 +67,14 @@ class PodOperations {
   Task<void> Refresh(std::string container_id, std::string sandbox_id);
   Task<void> RemoveFiles(std::vector<std::string> files);
   PodFacts Facts() const;
+  // Ends when the runtime has said what it can do, which it has not right after a start.
+  Task<void> AwaitRuntime();
+  // As the API server's admission does for a pod that has an object.
+  corev1::Pod WithOverhead(const decide::RuntimeClass& runtime_class) const;
+  // The group that this sandbox's containers are in is the pod's.
+  bool IsInGroup(const std::string& sandbox_id) const;
+  // The group's limits before and after its containers' own are changed.
+  Task<Status> ChangeGroup(bool containers_are_changed);
   // What InputsOf needs and only the file system knows.
   Task<Status> FindUserNamespace();
   // Of a container; `unknown` in the outcome when it is nobody's failure.
@@ -89,6 +97,7 @@ class PodOperations {
   ContainerStops stops_;
   PodObjects objects_;
   std::string runtime_handler_;  // of the sandbox
+  int updating_ = 0;             // containers whose resources are being changed
   Nanoseconds pulled_for_ = Nanoseconds::zero();
   MonoTime pulled_until_{};                                  // what ended before is counted
   std::optional<cri::IdRange> user_namespace_;               // FindUserNamespace's

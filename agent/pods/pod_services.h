@@ -27,11 +27,12 @@
 
 namespace daemonsetd::pods {
 
+class PodCgroups;
 class Prober;
 
 struct PodSettings {
   Nanoseconds runtime_request_timeout = std::chrono::minutes(2);
-  std::string cgroup_root;  // parent of the pods' cgroups; empty: the runtime's default
+  std::string cgroup_root;  // parent of containers whose pod has no group; empty: the runtime's default
   std::string cluster_domain = "cluster.local";
   decide::NodeDns dns;
   std::string seccomp_root;  // of Localhost profiles
@@ -65,6 +66,10 @@ struct PodServices {
   std::function<std::vector<std::string>()> host_ips;
   // What the runtime said when it connected; nothing is known to work before.
   std::function<cri::RuntimeFeatures()> features = [] { return cri::RuntimeFeatures(); };
+  // What `features` answers was read from the runtime; no sandbox is made by guess.
+  std::function<bool()> knows_runtime = [] { return true; };
+  // Null: pods have no control groups of their own.
+  PodCgroups* cgroups = nullptr;
   // What pods name in the API server. Never null.
   std::shared_ptr<ObjectSource> objects = std::make_shared<NoObjects>();
   // Never null.

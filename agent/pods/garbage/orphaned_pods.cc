@@ -6,6 +6,7 @@
 
 #include "agent/base/log.h"
 #include "agent/decide/garbage.h"
+#include "agent/pods/cgroups/pod_cgroups.h"
 #include "agent/pods/sandbox_dirs.h"
 
 namespace daemonsetd::pods {
@@ -52,10 +53,11 @@ Task<Status> OrphanedPods::Look() {
   for (const FoundPodDirectory& one : *found) {
     directories.push_back({.uid = one.uid, .ours = one.ours, .empty = one.empty});
   }
-  const auto orphans = decide::OrphanedPods(directories, [this](const std::string& uid) {
+  const auto known = [this](const std::string& uid) {
     return workers_.Find(uid) != nullptr || services_.view.Find(uid) != nullptr ||
            services_.records.FindPod(uid) != nullptr;
-  });
+  };
+  const auto orphans = decide::OrphanedPods(directories, known);
   const std::set<std::string> gone(orphans.begin(), orphans.end());
   for (const FoundPodDirectory& directory : *found) {
     if (!gone.contains(directory.uid)) continue;
@@ -65,6 +67,7 @@ Task<Status> OrphanedPods::Look() {
     // Nothing of it runs, so there is nothing to wait for.
     workers_.Start(PodIdentity{}, PodOf(directory)).Terminate(Seconds(0), kReason);
   }
+  if (services_.cgroups) co_return co_await services_.cgroups->Tidy(known);
   co_return Ok();
 }
 

@@ -130,7 +130,7 @@ TEST(PodCgroupLimits, CountHugePagesByTheKernelsNames) {
 containers:
 - {name: a, resources: {requests: {cpu: 1}, limits: {hugepages-2Mi: 4Mi, hugepages-1Gi: 1Gi}}}
 - {name: b, resources: {limits: {hugepages-2Mi: 2Mi}}})");
-  EXPECT_TRUE(limits.limits_hugepages);
+  EXPECT_TRUE(limits.complete);
   EXPECT_THAT(limits.hugepages, UnorderedElementsAre(Pair("2MB", 6LL << 20), Pair("1GB", 1LL << 30)));
 }
 
@@ -159,7 +159,7 @@ TEST(QosLevels, HaveSharesByWhatTheirPodsRequest) {
   EXPECT_EQ(LevelLimits(1500).cpu_shares, 1536);
   EXPECT_EQ(LevelLimits(0).cpu_shares, 2);
   EXPECT_EQ(BestEffortLevelLimits().cpu_shares, 2);
-  EXPECT_FALSE(LevelLimits(1).limits_hugepages);
+  EXPECT_FALSE(LevelLimits(1).complete) << "other agents may have limits there";
 }
 
 TEST(CpuWeight, IsTheKubelets) {
@@ -181,9 +181,10 @@ TEST(SliceProperties, AreNamedByTheVersion) {
 }
 
 TEST(SliceProperties, SayWhatIsWithoutLimit) {
-  EXPECT_THAT(SlicePropertiesOf(LevelLimits(0), true),
+  EXPECT_THAT(SlicePropertiesOf(LimitsOf("containers: [{name: a}]"), true),
               ElementsAre(Pair("CPUWeight", 1), Pair("CPUQuotaPerSecUSec", UINT64_MAX), Pair("MemoryMax", UINT64_MAX),
                           Pair("TasksMax", UINT64_MAX)));
+  EXPECT_THAT(SlicePropertiesOf(LevelLimits(0), true), ElementsAre(Pair("CPUWeight", 1)));
 }
 
 }  // namespace
