@@ -13,7 +13,6 @@ from workloads import secret, workload
 
 NAMESPACE = "node-services"
 PODS = 3
-PODS_WITH_TOKENS = 1
 WATCHDOG_SECONDS = 15  # in place of the unit's minutes
 # Lines that the agent logs as errors in this life, because of what is done to it here.
 EXPECTED_ERRORS = (rf"^daemonsetd\.service: Watchdog timeout \(limit {WATCHDOG_SECONDS}s\)!$",)  # of test_watchdog
@@ -92,8 +91,7 @@ def test_daemon_sets_run(node):
     root = f"/proc/{node.process('web')}/root"
     assert node.machine.run(f"cat {root}/word/word {root}/host/hostname") == f"sesame{node.name}\n"
     assert node.machine.run(f"stat -f -c %T {root}/memory {root}/word").split() == ["tmpfs", "tmpfs"]
-    token = f"/proc/{node.process('api-client')}/root/var/run/secrets/kubernetes.io/serviceaccount/token"
-    assert node.machine.succeeds(f"test -s {token}")
+    assert node.machine.succeeds(f"test -s {token_of(node)}")
     assert node.service("StatusText") == f"{PODS}/{PODS} pods ready; container runtime connected; API server reachable"
 
 
@@ -171,25 +169,25 @@ def test_reboot(node):
 
 
 def test_power_cut_while_the_api_server_is_gone(node):
-    """Pods run again from the checkpoint, but for those with tokens, which are on no disk (docs/threat-model.md). When
-    the server is back, all are its pods as they were, and what runs runs on."""
+    """Pods run again from the checkpoint. When the server is back, all are its pods as they were, and what runs runs on."""
     pods = uids(node)
+    node.machine.wait_until("ls /var/lib/daemonsetd/checkpoint/objects/TokenRequest_*", "the token is in the checkpoint")
     node.cluster.kill_apiserver()
     # CNI's library never syncs what it keeps of a sandbox, and when that is cut off, containerd cannot remove the
     # sandbox any more ("unexpected end of JSON input"). Nothing else is synced.
     node.machine.run("sync /var/lib/cni/results/* /var/lib/cni/networks/machine/*")
     node.machine.cut_power()
     node.machine.start()
-    started = PODS - PODS_WITH_TOKENS
-    node.wait_until_it_knows("no API server", lambda status: status["apiServer"] != "reachable", pods=started)
+    node.wait_until_it_knows("no API server", lambda status: status["apiServer"] != "reachable", pods=PODS)
     running = node.running()
-    assert len(running) == 2 * started
+    assert len(running) == 2 * PODS
+    assert node.machine.succeeds(f"test -s {token_of(node)}")
     assert node.machine.run("cat /proc/$(pidof httpd)/root/word/word") == "sesame"
     node.cluster.start_apiserver()
     node.wait_until_it_knows("the API server", lambda status: status["apiServer"] == "reachable")
     node.wait_until_ready(PODS)
     assert uids(node) == pods
-    assert running.items() < node.running().items()
+    assert node.running() == running
 
 
 def test_control_groups_by_systemd(node):
@@ -251,6 +249,11 @@ def version(node):
 
 def labels(node):
     return node.cluster.get(f"/api/v1/nodes/{node.name}")["metadata"]["labels"]
+
+
+def token_of(node):
+    """As the container sees it, in the machine."""
+    return f"/proc/{node.process('api-client')}/root/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 def uids(node):
