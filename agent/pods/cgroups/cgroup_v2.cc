@@ -75,8 +75,8 @@ Status CgroupV2::Limit(const std::string& path, const decide::CgroupLimits& limi
 Status CgroupV2::LimitHugepages(const std::string& path, const decide::CgroupLimits& limits) {
   for (const std::string& size : page_sizes_) {
     const std::string file = fmt::format("{}/hugetlb.{}.max", DirectoryOf(path), size);
+    if (!files_->Exists(file)) continue;  // a kernel need not have this controller
     const auto wanted = limits.hugepages.find(size);
-    if (wanted == limits.hugepages.end() && !files_->Exists(file)) continue;
     const std::int64_t most = wanted == limits.hugepages.end() ? 0 : wanted->second;
     DAEMONSETD_RETURN_IF_ERROR(Set(file, std::to_string(most)));
   }
