@@ -56,10 +56,8 @@ CgroupMounts ParseCgroupMounts(std::string_view mountinfo) {
       if (!IsOption(word)) hierarchy.controllers.emplace(word);
     }
   }
-  if (found.hierarchies.empty() && !unified.empty()) {
-    found.unified = true;
-    found.hierarchies.push_back({.root = unified, .controllers = {}});
-  }
+  found.unified = found.hierarchies.empty() && !unified.empty();
+  if (!unified.empty()) found.hierarchies.push_back({.root = unified, .controllers = {}});
   return found;
 }
 

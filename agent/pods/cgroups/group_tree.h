@@ -24,7 +24,8 @@ struct CgroupMounts {
   bool unified = false;
   std::vector<Hierarchy> hierarchies;  // of v2: one
 };
-// Of /proc/self/mountinfo. Where v1's are mounted, a v2 beside them has no controllers and does not count.
+// Of /proc/self/mountinfo. A v2 that is mounted beside v1's has no controllers for us, but runc makes groups in it,
+// too.
 CgroupMounts ParseCgroupMounts(std::string_view mountinfo);
 
 // "2MB" of each "hugepages-2048kB", as in /sys/kernel/mm/hugepages.

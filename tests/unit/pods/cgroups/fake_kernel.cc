@@ -26,7 +26,8 @@ CgroupMounts MountsOfV1() {
                           {.root = "/cg/pids", .controllers = {"pids"}},
                           {.root = "/cg/cpuset", .controllers = {"cpuset"}},
                           {.root = "/cg/hugetlb", .controllers = {"hugetlb"}},
-                          {.root = "/cg/systemd", .controllers = {}}}};
+                          {.root = "/cg/systemd", .controllers = {}},
+                          {.root = "/cg/unified", .controllers = {}}}};
 }
 
 CgroupMounts MountsOfV2() { return {.unified = true, .hierarchies = {{.root = "/cg", .controllers = {}}}}; }

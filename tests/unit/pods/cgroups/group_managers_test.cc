@@ -52,12 +52,13 @@ TEST(CgroupMounts, OfVersion1AreOneForEachController) {
       "40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd\n"
       "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n");
   EXPECT_FALSE(mounts.unified);
-  ASSERT_EQ(mounts.hierarchies.size(), 3U);
+  ASSERT_EQ(mounts.hierarchies.size(), 4U);
   EXPECT_EQ(mounts.hierarchies[0].root, "/sys/fs/cgroup/cpu,cpuacct");
   EXPECT_THAT(mounts.hierarchies[0].controllers, UnorderedElementsAre("cpu", "cpuacct"));
   EXPECT_THAT(mounts.hierarchies[1].controllers, UnorderedElementsAre("memory"));
   EXPECT_EQ(mounts.hierarchies[2].root, "/sys/fs/cgroup/systemd");
   EXPECT_THAT(mounts.hierarchies[2].controllers, IsEmpty());
+  EXPECT_EQ(mounts.hierarchies[3].root, "/sys/fs/cgroup/unified");
 }
 
 TEST(CgroupMounts, OfVersion2IsOne) {
