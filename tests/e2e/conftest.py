@@ -116,6 +116,7 @@ def take_away(instance, runtime):
         if code not in (0, None):
             problems.append(f"daemonsetd ended with {code} after SIGTERM")
     problems += [f"mount {mount} stayed" for mount in containerd_module.mounts_below(instance.directory)]
+    problems += instance.stray_cgroups()
     resisted = instance.unmount()
     if not resisted:
         shutil.rmtree(instance.directory, ignore_errors=True)

@@ -188,7 +188,7 @@ class ClusterNode:
         """Back to an empty node, whatever a test that failed left here; the agent is down."""
         if self.agent.running():
             self.agent.kill()
-        resisted = self.agent.unmount() + self.runtime.stop()
+        resisted = self.runtime.stop() + self.agent.unmount()
         if resisted:
             raise daemon.DaemonError(f"{self.name} could not be cleaned: {resisted}")
         shutil.rmtree(self.agent.directory, ignore_errors=True)
@@ -200,7 +200,7 @@ class ClusterNode:
         if self.agent.running() and self.agent.terminate() not in (0, None):
             problems.append(f"the agent of {self.name} did not end with 0 after SIGTERM:\n{self.log_tail(20)}")
         problems += [f"{self.name}: mount {mount} stayed" for mount in containerd.mounts_below(self.agent.directory)]
-        problems += [f"{self.name}: {line}" for line in self._leftovers()]
+        problems += [f"{self.name}: {line}" for line in self._leftovers() + self.agent.stray_cgroups()]
         if not self.agent.unmount():
             shutil.rmtree(self.agent.directory, ignore_errors=True)
         subprocess.run(["ip", "address", "delete", f"{self.address}/32", "dev", "lo"], check=True)

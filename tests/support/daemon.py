@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 
+import cgroups
 import containerd
 import process_tree
 import unit_sandbox
@@ -52,6 +53,7 @@ class Daemon:
         self._endpoint = endpoint
         self._node_name = node_name
         self.config = config or {}  # keys on top of those that move every directory here
+        self.cgroup_root = "/" + "-".join(self.directory.parts[1:])
         self._unit = unit
         self._process = None
         if unit:
@@ -101,6 +103,7 @@ class Daemon:
             "manifestDirectory": str(self.manifests),
             "runtimeEndpoint": self._endpoint,
             "cgroupDriver": "cgroupfs",
+            "cgroupRoot": self.cgroup_root,
             "podRoot": str(self.pod_root),
             "stateDirectory": str(self.directory / "state"),
             "logDirectory": str(self.pod_logs),
@@ -172,11 +175,15 @@ class Daemon:
                                 capture_output=True, text=True, timeout=STOP_SECONDS)
         return result.returncode, result.stdout + result.stderr
 
+    def stray_cgroups(self):
+        """What must not be there once its pods are gone."""
+        return [f"cgroup {group} stayed" for group in cgroups.pods_below(self.cgroup_root)]
+
     def unmount(self):
-        """Unmounts what a killed daemon left below its directory; answers what resisted."""
+        """Unmounts what a killed daemon left below its directory, and takes its cgroups away; answers what resisted."""
         for mount in sorted(self._mounts(), key=lambda p: len(p.parts), reverse=True):
             subprocess.run(["umount", mount], capture_output=True)
-        return [f"mount {mount} could not be unmounted" for mount in self._mounts()]
+        return [f"mount {mount} could not be unmounted" for mount in self._mounts()] + cgroups.remove(self.cgroup_root)
 
     def log_tail(self, lines=40):
         return containerd.tail(self.log, lines)

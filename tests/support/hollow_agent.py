@@ -39,7 +39,7 @@ def hollow_agent(build):
     kubeconfig = directory / "kubeconfig"
     kubeconfig.write_text(KUBECONFIG)
     agent = Daemon(home, build, f"unix://{home}/cri.sock",
-                   config={"kubeconfig": str(kubeconfig), "apiServerStartWait": "0s"})
+                   config={"kubeconfig": str(kubeconfig), "apiServerStartWait": "0s", "cgroupsPerQOS": False})
     try:
         runtime.start()
         agent.wait_for(lambda: "runtimes listen" in runtime.log.read_text(), "the hollow runtime to listen")

@@ -48,6 +48,7 @@ class HollowFleet:
     def _make_agent(self, name, number, build, config):
         directory = self.directory / name
         keys = {"kubeconfig": str(self.cluster.node_kubeconfig(name)),
+                "cgroupsPerQOS": False,  # nothing runs that could be in one
                 "nodeIPs": [ADDRESS.format(number // 250, number % 250 + 1)], **config}
         return Daemon(directory, build, f"unix://{directory}/cri.sock", node_name=name, config=keys)
 

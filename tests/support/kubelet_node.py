@@ -21,12 +21,12 @@ import signal
 import subprocess
 import tempfile
 
+import cgroups
 import go_tools
 from cluster import Process, reserved_port
 from cluster_node import ClusterNode
 from containerd import HarnessError, mounts_below, tail
 
-CGROUPS = pathlib.Path("/sys/fs/cgroup")
 # Empty in the kubelet's eyes: there it makes the device plugins' socket and the links to containers' logs.
 HIDDEN = ("/var/lib", "/var/log")
 # What a kubelet sets unless it is so already.
@@ -63,7 +63,7 @@ class Kubelet:
         """Does not wait, whatever `wait` says: its Node tells when it is ready."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self._share_directory()
-        for hierarchy in hierarchies():
+        for hierarchy in cgroups.hierarchies():
             (hierarchy / self._cgroup).mkdir(exist_ok=True)
         self._write_config()
         self._process.start()
@@ -94,7 +94,7 @@ class Kubelet:
         if not problems and self._shared():
             result = subprocess.run(["umount", self.directory], capture_output=True, text=True)
             problems += [result.stderr.strip()] * (result.returncode != 0)
-        return problems + self._remove_cgroups()
+        return problems + cgroups.remove(f"/{self._cgroup}")
 
     # Internals
 
@@ -150,20 +150,6 @@ class Kubelet:
             subprocess.run(["mount", "--bind", self.directory, self.directory], check=True)
             subprocess.run(["mount", "--make-shared", self.directory], check=True)
 
-    def _remove_cgroups(self):
-        problems = []
-        for hierarchy in hierarchies():
-            top = hierarchy / self._cgroup
-            below = sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
-            for group in [*below, top]:
-                try:
-                    group.rmdir()
-                except FileNotFoundError:
-                    pass
-                except OSError as error:
-                    problems.append(f"cgroup {group} could not be removed: {error}")
-        return problems
-
 
 class KubeletNode(ClusterNode):
     """`config`: keys of the kubelet's configuration besides those that every node here needs. It has no `ctl`."""
@@ -187,10 +173,3 @@ class KubeletNode(ClusterNode):
 
     def _leftovers(self):
         return [f"{c.kind} {c.id[:13]} of pod {c.namespace}/{c.pod} runs still" for c in self.containers() if c.running]
-
-
-def hierarchies():
-    """The roots of the machine's cgroups: one, or with version 1 one for each controller."""
-    if (CGROUPS / "cgroup.controllers").exists():
-        return [CGROUPS]
-    return [path for path in CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
