@@ -22,6 +22,7 @@ ls -A /run/netns 2>/dev/null | sed 's/^/network namespace /'
 ls -A /var/lib/kubelet/pods 2>/dev/null | sed 's/^/directory of pod /'
 ls /var/lib/cni/networks/machine 2>/dev/null | grep -E '^[0-9.]+$' | sed 's/^/address /'
 ls -A /var/log/pods /var/log/containers | grep -v -e '^$' -e ':$' | sed 's/^/log /'
+find /sys/fs/cgroup -type d -regex '.*/\\([^/]*-\\)?pod[0-9a-f_-]+\\([.]slice\\)?' | sed 's/^/control group /'
 pgrep -a containerd-shim | sed 's/^/process /'; true"""
 
 

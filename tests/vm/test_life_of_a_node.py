@@ -198,7 +198,33 @@ def test_control_groups_by_systemd(node):
     node.cluster.kubectl("--namespace", NAMESPACE, "delete", "pods", "--all", "--wait=false")
     node.cluster.wait_for(lambda: not set(before.values()) & set(uids(node).values()), "the old pods are gone", 120)
     node.wait_until_ready(PODS)
-    assert groups_outside_of_the_unit(node, r"\.slice/cri-containerd-[0-9a-f]{64}\.scope") == 2 * PODS
+    pod = r"/kubepods\.slice/(kubepods-(burstable|besteffort)\.slice/)?kubepods-(\w+-)?pod[0-9a-f_]+\.slice"
+    assert groups_outside_of_the_unit(node, pod + r"/cri-containerd-[0-9a-f]{64}\.scope") == 2 * PODS
+    assert [group for group in groups_of_pods(node) if not group.endswith(".slice")] == [], "of the pods of before"
+    ends = {f"pod{uid.replace('-', '_')}.slice" for uid in uids(node).values()}
+    assert {name.rsplit("-", 1)[1] for name in slices_of_pods(node)} == ends
+
+
+def test_limits_of_a_pod_are_those_of_its_slice(node):
+    """As systemd has them and as the kernel does; no slice stays when the pod is gone."""
+    limited = workload("limited", [container(resources={"requests": {"cpu": "100m", "memory": "8Mi"},
+                                                        "limits": {"cpu": "250m", "memory": "64Mi"}})])
+    limited["metadata"]["namespace"] = NAMESPACE
+    others = slices_of_pods(node)
+    node.cluster.apply(limited)
+    node.wait_until_ready(PODS + 1)
+    name, = slices_of_pods(node) - others
+
+    def shown(key):
+        return node.machine.run(f"systemctl show {name} --property {key} --value").strip()
+
+    assert (shown("MemoryMax"), shown("CPUQuotaPerSecUSec"), shown("CPUWeight")) == (str(64 << 20), "250ms", "4")
+    files = node.machine.run(f"cd /sys/fs/cgroup{shown('ControlGroup')} && cat memory.max cpu.max cpu.weight")
+    assert files.split() == [str(64 << 20), "25000", "100000", "4"]
+    node.cluster.kubectl("--namespace", NAMESPACE, "delete", "daemonset", "limited")
+    node.cluster.wait_for(lambda: slices_of_pods(node) == others, "the slice is gone", 120)
+    assert [group for group in groups_of_pods(node) if name in group] == []
+    node.wait_until_ready(PODS)
 
 
 def test_removal_keeps_containers_configuration_and_state(node):
@@ -254,6 +280,15 @@ def labels(node):
 def token_of(node):
     """As the container sees it, in the machine."""
     return f"/proc/{node.process('api-client')}/root/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+def slices_of_pods(node):
+    listed = node.machine.run("systemctl list-units --plain --no-legend --type slice 'kubepods-*pod*.slice'")
+    return {line.split()[0] for line in listed.splitlines()}
+
+
+def groups_of_pods(node):
+    return [line for line in node.left_behind() if line.startswith("control group ")]
 
 
 def uids(node):
