@@ -212,12 +212,14 @@ constexpr Key kKeys[] = {
      .default_text = "auto",
      .change = Change::kRestart,
      .choices = "auto systemd cgroupfs",
-     .doc = "Who makes control groups: systemd, cgroupfs, or auto to ask the runtime."},
+     .doc = "Who makes control groups: systemd, cgroupfs, or auto to ask the runtime. The runtime's word holds where "
+            "it says another."},
     {.path = "cgroupRoot",
      .form = Form::kPath,
      .default_text = "/",
      .change = Change::kRestart,
-     .doc = "Control group under which the pods' groups are made."},
+     .doc = "Control group under which the pods' groups are made, as a kubelet makes them: kubepods, or kubepods.slice "
+            "with systemd, in it a group for each QoS class, and in these one for each pod."},
     {.path = "imageCredentialsFile",
      .form = Form::kOptionalPath,
      .default_words = "none",
