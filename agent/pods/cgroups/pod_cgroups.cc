@@ -35,7 +35,10 @@ std::string PodCgroups::ParentOf(const corev1::Pod& pod) const {
 
 std::vector<PodCgroups::Level> PodCgroups::LevelsOf(decide::QosClass qos) const {
   std::vector<Level> levels;
-  levels.push_back({decide::KubepodsCgroup(settings_.root), decide::LevelLimits(ports_.node_milli_cpu())});
+  // Where nobody knows yet how much this node has, what was set before stays.
+  const std::int64_t milli_cpu = ports_.node_milli_cpu();
+  const decide::CgroupLimits limits = milli_cpu > 0 ? decide::LevelLimits(milli_cpu) : decide::CgroupLimits();
+  levels.push_back({decide::KubepodsCgroup(settings_.root), limits});
   if (qos == decide::QosClass::kGuaranteed) return levels;
   levels.push_back({decide::QosCgroup(settings_.root, qos), qos == decide::QosClass::kBestEffort
                                                                 ? decide::BestEffortLevelLimits()
