@@ -126,6 +126,13 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
                 .observer = pod_metrics_},
       workers_(services_, [this] { PodsChanged(); }),
       supervisor_(services_, workers_, [this] { Changed(); }),
+      pressure_(
+          services_, workers_, ImageService(), registry_, NodePressureOf(config_),
+          [this] { return image_collector_.RemoveAllUnused(); },
+          [this] {
+            BuildNode();
+            PodsChanged();
+          }),
       shutdown_(services_, workers_, ShutdownPeriodsOf(config_),
                 {.tell_node =
                      [this](bool shutting_down) {
@@ -305,7 +312,7 @@ void Agent::OpenApiServer() {
   cluster::ApiServerSettings settings = ApiServerSettingsOf(config_, machine_);
   settings.observer = &api_metrics_;
   api_server_ = std::make_unique<cluster::ApiServer>(
-      services_, workers_, store_, ImageService(), std::move(settings),
+      services_, workers_, store_, ImageService(), pressure_.monitor(), std::move(settings),
       [this](std::vector<corev1::NodeCondition> conditions) { return MakeNode(std::move(conditions)); },
       [this] {
         if (coordinator_) coordinator_->Notify();
@@ -346,6 +353,7 @@ Task<void> Agent::Run() {
   scope_.Spawn("checkpoint", store_.Run());
   scope_.Spawn("pods", RunPods());
   scope_.Spawn("image garbage", image_collector_.Run());
+  scope_.Spawn("node pressure", pressure_.Run());
   scope_.Spawn("sockets", sockets_.Run());
   scope_.Spawn("logs", logs_.Run());
   scope_.Spawn("shutdown", shutdown_.Run());
@@ -484,7 +492,9 @@ void Agent::BuildNode() {
       *ready.mutable_lasttransitiontime() = old.lasttransitiontime();
     }
   }
-  node_ = MakeNode({std::move(ready)});
+  std::vector<corev1::NodeCondition> conditions = pressure_.Conditions(node_.status());
+  conditions.push_back(std::move(ready));
+  node_ = MakeNode(std::move(conditions));
   if (api_server_) api_server_->NodeChanged();
 }
 

@@ -23,6 +23,7 @@
 #include "agent/local/snapshot_holder.h"
 #include "agent/manifests/source.h"
 #include "agent/node/facts.h"
+#include "agent/node_pressure.h"
 #include "agent/node_shutdown.h"
 #include "agent/pod_groups.h"
 #include "agent/pod_metrics.h"
@@ -161,6 +162,7 @@ class Agent {
   pods::PodServices services_;
   pods::PodWorkers workers_;
   pods::Supervisor supervisor_;
+  NodePressure pressure_;
   std::unique_ptr<cluster::ApiServer> api_server_;     // null without a kubeconfig
   std::unique_ptr<Certificates> certificates_;         // null without a kubeconfig
   std::unique_ptr<rollout::Coordinator> coordinator_;  // null also where others make the pods

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "agent/base/duration.h"
 #include "agent/base/version.h"
 
 namespace daemonsetd {
@@ -99,6 +100,29 @@ manifests::SourceOptions SourceOptionsOf(const config::Config& config) {
   return options;
 }
 
+NodePressureSettings NodePressureOf(const config::Config& config) {
+  const config::Message& message = config.message;
+  NodePressureSettings settings;
+  settings.most_grace = Seconds(message.evictionmaxpodgraceperiod());
+  settings.thresholds.transition_period = config.durations.eviction_pressure_transition_period;
+  settings.thresholds.watched.clear();
+  const auto watch = [&](const auto& thresholds, bool soft) {
+    for (const auto& [name, text] : thresholds) {
+      decide::WatchedThreshold threshold{.signal = decide::FindEvictionSignal(name).value(),
+                                         .least = decide::ParseEvictionThreshold(text).value()};
+      const auto reclaim = message.evictionminimumreclaim().find(name);
+      if (reclaim != message.evictionminimumreclaim().end()) {
+        threshold.minimum_reclaim = decide::ParseEvictionThreshold(reclaim->second).value();
+      }
+      if (soft) threshold.grace = ParseDuration(message.evictionsoftgraceperiod().at(name)).value();
+      settings.thresholds.watched.push_back(threshold);
+    }
+  };
+  watch(message.evictionhard(), false);
+  watch(message.evictionsoft(), true);
+  return settings;
+}
+
 decide::ShutdownPeriods ShutdownPeriodsOf(const config::Config& config) {
   return {.total = config.durations.shutdown_grace_period,
           .critical = config.durations.shutdown_grace_period_critical_pods};
@@ -121,7 +145,6 @@ cluster::ApiServerSettings ApiServerSettingsOf(const config::Config& config, con
   settings.node.agent_version = ReportedVersion();
   settings.node.lease_duration = std::chrono::duration_cast<Seconds>(config.durations.node_lease_duration);
   settings.node.register_node = message.registernode();
-  settings.node.pod_root = message.podroot();
   if (message.podsource() == "bound") settings.pod_source = decide::PodSource::kBound;
   if (message.podsource() == "bound-all") settings.pod_source = decide::PodSource::kBoundAll;
   settings.start_wait = config.durations.api_server_start_wait;

@@ -9,6 +9,7 @@
 #include "agent/local/server.h"
 #include "agent/manifests/source.h"
 #include "agent/node/facts.h"
+#include "agent/node_pressure.h"
 #include "agent/pods/garbage/image_collector.h"
 #include "agent/pods/images.h"
 #include "agent/pods/logs/log_rotator.h"
@@ -29,6 +30,7 @@ pods::ImageCollectorSettings ImageCollectionOf(const config::Config& config);
 pods::LogRotationSettings LogRotationOf(const config::Config& config);
 pods::PodSettings PodSettingsOf(const config::Config& config, const node::MachineFacts& machine);
 manifests::SourceOptions SourceOptionsOf(const config::Config& config);
+NodePressureSettings NodePressureOf(const config::Config& config);
 decide::ShutdownPeriods ShutdownPeriodsOf(const config::Config& config);
 local::ServerOptions ServerOptionsOf(const config::Config& config);
 cluster::ApiServerSettings ApiServerSettingsOf(const config::Config& config, const node::MachineFacts& machine);

@@ -23,8 +23,8 @@ ServerViewSettings ViewSettingsOf(const ApiServerSettings& settings) {
 }  // namespace
 
 ApiServer::ApiServer(pods::PodServices& services, pods::PodWorkers& workers, store::Store& store,
-                     cri::Runtime& image_service, ApiServerSettings settings, DesiredNode desired,
-                     std::function<void()> on_change, std::function<void()> on_node)
+                     cri::Runtime& image_service, node::PressureMonitor& pressure, ApiServerSettings settings,
+                     DesiredNode desired, std::function<void()> on_change, std::function<void()> on_node)
     : services_(services),
       settings_(std::move(settings)),
       on_change_(std::move(on_change)),
@@ -33,8 +33,8 @@ ApiServer::ApiServer(pods::PodServices& services, pods::PodWorkers& workers, sto
       limiter_(services.executor, services.timeline, kube::RequestLimits{}),
       client_(transport_, limiter_, services.timeline, settings_.observer),
       cache_(store, settings_.checkpoint_secrets),
-      node_(services.executor, services.timeline, services.blocking, client_, services.runtime, image_service,
-            settings_.node, std::move(desired), async::SystemRandom(), [this] { NodeObserved(); }),
+      node_(services.executor, services.timeline, client_, services.runtime, image_service, pressure, settings_.node,
+            std::move(desired), async::SystemRandom(), [this] { NodeObserved(); }),
       view_(services.executor, services.timeline, client_, async::SystemRandom(), store, cache_,
             ViewSettingsOf(settings_), [this] { ServerChanged(); }),
       objects_(std::make_shared<ApiObjects>(services.executor, services.timeline, client_, cache_,

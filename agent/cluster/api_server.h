@@ -37,8 +37,8 @@ class ApiServer {
   // The references must outlive it; `store` holds what was loaded. On the loop, `on_change` is called when what it
   // tells has changed, and `on_node` when the Node has.
   ApiServer(pods::PodServices& services, pods::PodWorkers& workers, store::Store& store, cri::Runtime& image_service,
-            ApiServerSettings settings, DesiredNode desired, std::function<void()> on_change,
-            std::function<void()> on_node);
+            node::PressureMonitor& pressure, ApiServerSettings settings, DesiredNode desired,
+            std::function<void()> on_change, std::function<void()> on_node);
 
   // Until cancelled; containers stay as they are.
   Task<void> Run();

@@ -5,6 +5,7 @@
 #include "agent/decide/daemon_pod.h"
 #include "agent/decide/pod_status.h"
 #include "agent/pods/pod_identity.h"
+#include "agent/pods/pod_record.h"
 
 namespace daemonsetd::cluster {
 namespace {
@@ -30,11 +31,11 @@ LocalPod OfWorker(const pods::PodWorkers& workers, const pods::PodWorker& worker
                  .created_at = worker.start_time(),
                  .is_static = !identity.from_api_server,
                  .has_worker = true,
-                 .stopping = worker.terminating(),
+                 .stopping = worker.terminating() && !(worker.terminal() && workers.HasEnded(pod.metadata().uid())),
                  .ended = workers.HasEnded(pod.metadata().uid()),
                  .ready = decide::IsReady(pod.status())};
   if (worker.kill_at()) local.kill_at = now.wall + (*worker.kill_at() - now.mono);
-  if (worker.terminal()) local.terminal_phase = pod.status().phase();
+  local.terminal_phase = worker.terminal_phase();
   return local;
 }
 
@@ -43,6 +44,7 @@ void TakeFromRecord(const checkpointv1::PodRecord& record, LocalPod& local) {
   local.object_uid = record.object_uid();
   local.owner_uid = record.owner_uid() == local.uid ? std::string() : record.owner_uid();
   local.terminal_phase = record.terminal_phase();
+  local.end = pods::EndOf(record);
 }
 
 LocalPod OfRuntime(const std::string& uid, const decide::ObservedPod& observed, const pods::PodIdentity& identity,

@@ -1,56 +1,34 @@
 #include "agent/cluster/node_health.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
-#include "agent/async/within_deadline.h"
 #include "agent/node/node_images.h"
 
 namespace daemonsetd::cluster {
-namespace {
-
-// Files of /proc and a statvfs take microseconds, or they hang.
-constexpr Nanoseconds kPressureTimeout = std::chrono::seconds(2);
-
-}  // namespace
-
-NodeHealth::NodeHealth(async::Executor executor, async::Timeline& timeline, async::BlockingPool& blocking,
-                       cri::Runtime& runtime, cri::Runtime& image_service, NodeHealthSettings settings,
-                       std::function<void()> on_look)
+NodeHealth::NodeHealth(async::Timeline& timeline, cri::Runtime& runtime, cri::Runtime& image_service,
+                       node::PressureMonitor& pressure, NodeHealthSettings settings, std::function<void()> on_look)
     : timeline_(timeline),
       runtime_(runtime),
       image_service_(image_service),
-      settings_(std::move(settings)),
+      pressure_(pressure),
+      settings_(settings),
       on_look_(std::move(on_look)),
-      calls_(std::move(executor), blocking),
       runtime_trouble_("the container runtime does not tell its state", "the container runtime tells its state again"),
       images_trouble_("the container runtime does not tell of its images, so the Node's status may be out of date",
-                      "the container runtime tells of its images again"),
-      pressure_trouble_("the file systems of this machine do not answer, so no pressure on them is noticed",
-                        "the file systems of this machine answer again") {
+                      "the container runtime tells of its images again") {
   runtime_health_.asked_since = timeline_.mono();
 }
 
 Task<void> NodeHealth::Run() {
   runtime_health_.asked_since = timeline_.mono();
-  std::exception_ptr stopped;
-  try {
-    for (;;) {
-      const MonoTime began = timeline_.mono();
-      if (image_root_.empty()) co_await FindImageRoot();
-      co_await ReadPressure();
-      co_await AskRuntime();
-      looked_ = true;
-      on_look_();
-      co_await timeline_.SleepUntil(began + settings_.period);
-    }
-  } catch (...) {
-    stopped = std::current_exception();
+  for (;;) {
+    const MonoTime began = timeline_.mono();
+    co_await AskRuntime();
+    looked_ = true;
+    on_look_();
+    co_await timeline_.SleepUntil(began + settings_.period);
   }
-  co_await async::kDeafToCancellation;
-  co_await calls_.Close();
-  std::rethrow_exception(stopped);
 }
 
 Task<void> NodeHealth::AskRuntime() {
@@ -71,52 +49,15 @@ Task<void> NodeHealth::AskRuntime() {
   }
 }
 
-Task<void> NodeHealth::FindImageRoot() {
-  const auto answer = co_await image_service_.ImageFsInfo(settings_.call_timeout);
-  if (!answer) {
-    images_trouble_.Tell(answer.error());
-    co_return;
-  }
-  images_trouble_.End();
-  if (answer->image_filesystems_size() > 0) image_root_ = answer->image_filesystems(0).fs_id().mountpoint();
-}
-
-Task<void> NodeHealth::ReadPressure() {
-  node::PressurePaths paths;
-  paths.pod_root = settings_.pod_root;
-  paths.image_root = image_root_;
-  std::function<decide::PressureSignals()> read = [read = settings_.read_pressure, paths = std::move(paths)] {
-    return read(paths);
-  };
-  const MonoTime deadline = timeline_.mono() + kPressureTimeout;
-  auto reading = calls_.Run(std::move(read));
-  const auto signals = co_await async::WithinDeadline(&timeline_, deadline, std::move(reading));
-  if (!signals) {
-    pressure_trouble_.Tell(Error(ErrorKind::kTimeout, "the space of " + settings_.pod_root +
-                                                          " could not be read in time; look for a dead mount"));
-    co_return;
-  }
-  pressure_trouble_.End();
-  decide::TakeNoteOfPressure(*signals, settings_.thresholds, timeline_.mono(), pressure_);
-}
-
-void NodeHealth::Remember(const corev1::NodeStatus& last_written) {
-  if (std::exchange(remembered_, true)) return;
-  const decide::PressureMemory last = decide::PressureMemoryOf(last_written, timeline_.mono());
-  if (!pressure_.memory) pressure_.memory = last.memory;
-  if (!pressure_.disk) pressure_.disk = last.disk;
-  if (!pressure_.pids) pressure_.pids = last.pids;
-}
-
 std::vector<corev1::NodeCondition> NodeHealth::Conditions(const corev1::NodeStatus& last_written) const {
   const Now now = timeline_.Read();
   const auto problems = decide::ReadinessProblems(runtime_health_, shutting_down_, now.mono);
-  return decide::NodeConditions(problems, pressure_, settings_.thresholds, last_written, now);
+  return decide::NodeConditions(problems, pressure_.memory(), pressure_.thresholds(), last_written, now);
 }
 
 std::optional<MonoTime> NodeHealth::NextChange() const {
   const MonoTime now = timeline_.mono();
-  std::optional<MonoTime> next = decide::NextPressureChange(pressure_, settings_.thresholds, now);
+  std::optional<MonoTime> next = pressure_.NextChange();
   const MonoTime down = runtime_health_.answered_at.value_or(runtime_health_.asked_since) + decide::kRuntimePatience;
   if (down > now) next = std::min(next.value_or(down), down);
   return next;

@@ -1,5 +1,5 @@
-// What the Node's conditions are made of, kept current: the runtime's word on itself, and how much memory, disk and how
-// many PIDs are left. The rules are agent/decide/node_conditions.h. Everything on the loop thread.
+// What the Node's conditions are made of, kept current: the runtime's word on itself, and the pressure that the node is
+// under (agent/node/pressure_monitor.h). The rules are agent/decide/node_conditions.h. Everything on the loop thread.
 #pragma once
 
 #include <functional>
@@ -8,23 +8,18 @@
 #include <string>
 #include <vector>
 
-#include "agent/async/blocking_calls.h"
 #include "agent/async/timeline.h"
 #include "agent/cluster/node_trouble.h"
 #include "agent/decide/node_conditions.h"
 #include "agent/model/kubernetes.h"
-#include "agent/node/pressure.h"
+#include "agent/node/pressure_monitor.h"
 #include "cri/runtime.h"
 
 namespace daemonsetd::cluster {
 
 struct NodeHealthSettings {
-  std::string pod_root;
-  decide::PressureThresholds thresholds;
   Nanoseconds period = std::chrono::seconds(10);        // between two looks
   Nanoseconds call_timeout = std::chrono::seconds(10);  // of one question to the runtime
-  // Runs on the blocking pool.
-  std::function<decide::PressureSignals(const node::PressurePaths&)> read_pressure = node::ReadPressure;
 };
 
 class NodeHealth {
@@ -32,17 +27,17 @@ class NodeHealth {
   using Images = google::protobuf::RepeatedPtrField<corev1::ContainerImage>;
 
   // The references must outlive it; the two ports may be the same. `on_look` is called on the loop after each look.
-  NodeHealth(async::Executor executor, async::Timeline& timeline, async::BlockingPool& blocking, cri::Runtime& runtime,
-             cri::Runtime& image_service, NodeHealthSettings settings, std::function<void()> on_look);
+  NodeHealth(async::Timeline& timeline, cri::Runtime& runtime, cri::Runtime& image_service,
+             node::PressureMonitor& pressure, NodeHealthSettings settings, std::function<void()> on_look);
 
   // Looks until cancelled.
   Task<void> Run();
 
   // The first look is over, whatever it found.
-  bool looked() const { return looked_; }
+  bool looked() const { return looked_ && pressure_.looked(); }
   void ShuttingDown(bool shutting_down) { shutting_down_ = shutting_down; }
   // A pressure that an earlier life reported holds on for its transition period. The first call counts.
-  void Remember(const corev1::NodeStatus& last_written);
+  void Remember(const corev1::NodeStatus& last_written) { pressure_.Remember(last_written); }
 
   // With heartbeat now.
   std::vector<corev1::NodeCondition> Conditions(const corev1::NodeStatus& last_written) const;
@@ -54,24 +49,18 @@ class NodeHealth {
 
  private:
   Task<void> AskRuntime();
-  Task<void> FindImageRoot();
-  Task<void> ReadPressure();
 
   async::Timeline& timeline_;
   cri::Runtime& runtime_;
   cri::Runtime& image_service_;
+  node::PressureMonitor& pressure_;
   const NodeHealthSettings settings_;
   const std::function<void()> on_look_;
-  async::BlockingCalls calls_;
   decide::RuntimeHealth runtime_health_;
-  decide::PressureMemory pressure_;
-  std::string image_root_;  // empty: not known yet
-  bool remembered_ = false;
   bool looked_ = false;
   bool shutting_down_ = false;
   Trouble runtime_trouble_;
   Trouble images_trouble_;
-  Trouble pressure_trouble_;
 };
 
 }  // namespace daemonsetd::cluster

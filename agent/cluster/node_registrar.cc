@@ -12,15 +12,6 @@
 namespace daemonsetd::cluster {
 namespace {
 
-NodeHealthSettings HealthSettingsOf(const NodeRegistrarSettings& settings) {
-  NodeHealthSettings health;
-  health.pod_root = settings.pod_root;
-  health.thresholds = settings.thresholds;
-  health.call_timeout = settings.runtime_timeout;
-  health.read_pressure = settings.read_pressure;
-  return health;
-}
-
 NodeLeaseSettings LeaseSettingsOf(const NodeRegistrarSettings& settings) {
   return {.node_name = settings.node_name,
           .machine_id = settings.machine_id,
@@ -56,8 +47,8 @@ void TellChanges(const Conditions& before, const Conditions& after) {
 
 }  // namespace
 
-NodeRegistrar::NodeRegistrar(async::Executor executor, async::Timeline& timeline, async::BlockingPool& blocking,
-                             kube::Client& client, cri::Runtime& runtime, cri::Runtime& image_service,
+NodeRegistrar::NodeRegistrar(async::Executor executor, async::Timeline& timeline, kube::Client& client,
+                             cri::Runtime& runtime, cri::Runtime& image_service, node::PressureMonitor& pressure,
                              NodeRegistrarSettings settings, MakeDesired desired, std::function<double()> random,
                              std::function<void()> on_change)
     : timeline_(timeline),
@@ -66,7 +57,8 @@ NodeRegistrar::NodeRegistrar(async::Executor executor, async::Timeline& timeline
       desired_(std::move(desired)),
       random_(std::move(random)),
       on_change_(std::move(on_change)),
-      health_(executor, timeline, blocking, runtime, image_service, HealthSettingsOf(settings_), [this] { Looked(); }),
+      health_(timeline, runtime, image_service, pressure, {.call_timeout = settings_.runtime_timeout},
+              [this] { Looked(); }),
       lease_(
           executor, timeline, client, LeaseSettingsOf(settings_), [this] { return current_.get(); },
           [this] { LeaseChanged(); }),

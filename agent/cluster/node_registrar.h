@@ -28,13 +28,10 @@ struct NodeRegistrarSettings {
   std::string node_name;
   std::string machine_id;
   std::string agent_version;  // for the Node's annotation
-  std::string pod_root;
   Seconds lease_duration = decide::kNodeLeaseDuration;
   bool register_node = true;  // false: the Node is somebody else's; it is watched, and nothing is written
   Nanoseconds call_timeout = std::chrono::seconds(10);     // of one request to the API server
   Nanoseconds runtime_timeout = std::chrono::seconds(10);  // of one call to the runtime
-  decide::PressureThresholds thresholds;
-  std::function<decide::PressureSignals(const node::PressurePaths&)> read_pressure = node::ReadPressure;
 };
 
 class NodeRegistrar {
@@ -45,10 +42,9 @@ class NodeRegistrar {
 
   // The references must outlive it; the two ports to the runtime may be the same. `random` gives numbers in [0, 1).
   // `on_change` is called on the loop when any answer below may be another; it must not destroy the registrar.
-  NodeRegistrar(async::Executor executor, async::Timeline& timeline, async::BlockingPool& blocking,
-                kube::Client& client, cri::Runtime& runtime, cri::Runtime& image_service,
-                NodeRegistrarSettings settings, MakeDesired desired, std::function<double()> random,
-                std::function<void()> on_change);
+  NodeRegistrar(async::Executor executor, async::Timeline& timeline, kube::Client& client, cri::Runtime& runtime,
+                cri::Runtime& image_service, node::PressureMonitor& pressure, NodeRegistrarSettings settings,
+                MakeDesired desired, std::function<double()> random, std::function<void()> on_change);
 
   // Until cancelled; what it started is waited for. Once.
   Task<void> Run();

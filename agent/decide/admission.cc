@@ -7,10 +7,13 @@
 
 #include <fmt/format.h>
 
+#include "agent/decide/conditions.h"
+#include "agent/decide/critical_pod.h"
 #include "agent/decide/placement.h"
 #include "agent/decide/pod_object.h"
 #include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
+#include "agent/model/selectors.h"
 
 namespace daemonsetd::decide {
 namespace {
@@ -21,6 +24,7 @@ constexpr char kCpu[] = "cpu";
 constexpr char kMemory[] = "memory";
 constexpr char kEphemeralStorage[] = "ephemeral-storage";
 constexpr char kPods[] = "pods";
+constexpr char kMemoryPressureTaint[] = "node.kubernetes.io/memory-pressure";
 
 struct Failure {
   std::string reason;
@@ -146,11 +150,43 @@ std::string WhyNotThisNode(const corev1::Pod& pod, const corev1::Node& node) {
   return Place(selecting, node).reason;
 }
 
+bool HasCondition(const corev1::Node& node, std::string_view type) {
+  const corev1::NodeCondition* condition = FindCondition(node.status(), type);
+  return condition != nullptr && condition->status() == "True";
+}
+
+bool ToleratesMemoryPressure(const corev1::PodSpec& spec) {
+  corev1::Taint taint;
+  taint.set_key(kMemoryPressureTaint);
+  taint.set_effect("NoSchedule");
+  return std::any_of(spec.tolerations().begin(), spec.tolerations().end(),
+                     [&taint](const corev1::Toleration& toleration) { return model::Tolerates(toleration, taint); });
+}
+
+// As the kubelet's eviction manager admits (pkg/kubelet/eviction, managerImpl.Admit). Empty: it may start.
+std::string WhyNotUnderPressure(const corev1::Pod& pod, const corev1::Node& node, bool is_static) {
+  if (IsCriticalPod(pod, is_static)) return {};
+  std::vector<std::string> conditions;
+  for (const char* type : {"DiskPressure", "PIDPressure"}) {
+    if (HasCondition(node, type)) conditions.emplace_back(type);
+  }
+  const bool spared = ComputeQos(pod.spec()) != QosClass::kBestEffort || ToleratesMemoryPressure(pod.spec());
+  if (HasCondition(node, "MemoryPressure") && (!conditions.empty() || !spared)) {
+    conditions.insert(conditions.begin(), "MemoryPressure");
+  }
+  if (conditions.empty()) return {};
+  return fmt::format("the node has {}; only critical pods start until that is over", fmt::join(conditions, " and "));
+}
+
 }  // namespace
 
-Admission Admit(const corev1::Pod& pod, const corev1::Node& node, const std::vector<const corev1::Pod*>& others) {
+Admission Admit(const corev1::Pod& pod, const corev1::Node& node, const std::vector<const corev1::Pod*>& others,
+                bool is_static) {
   if (std::string reason = WhyNotThisNode(pod, node); !reason.empty()) {
     return {.reason = kNodeAffinityReason, .message = std::move(reason)};
+  }
+  if (std::string reason = WhyNotUnderPressure(pod, node, is_static); !reason.empty()) {
+    return {.reason = kNodePressureReason, .message = std::move(reason)};
   }
   std::vector<const corev1::Pod*> rivals;
   ResourceList used;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/base/time_point.h"
+#include "agent/decide/pod_memory.h"
 #include "agent/model/kubernetes.h"
 
 namespace daemonsetd::decide {
@@ -35,6 +36,7 @@ struct LocalPod {
   bool ready = false;
   bool available = false;      // ready for the minReadySeconds of its set, on this machine's own clock (RO-03)
   std::string terminal_phase;  // "Succeeded" or "Failed" once it came to its end
+  std::optional<PodEnd> end;   // where this node ended it, and only the checkpoint tells
   ObjectLoss loss = ObjectLoss::kWhileAway;
 };
 

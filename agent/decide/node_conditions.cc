@@ -1,7 +1,5 @@
 #include "agent/decide/node_conditions.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "agent/decide/api_time.h"
@@ -9,34 +7,6 @@
 
 namespace daemonsetd::decide {
 namespace {
-
-struct PressureKind {
-  const char* type;
-  const char* reason_true;
-  const char* message_true;
-  const char* reason_false;
-  const char* message_false;
-  std::optional<MonoTime> PressureMemory::* last_seen;
-};
-
-constexpr PressureKind kPressures[] = {
-    {"MemoryPressure", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available",
-     "KubeletHasSufficientMemory", "kubelet has sufficient memory available", &PressureMemory::memory},
-    {"DiskPressure", "KubeletHasDiskPressure", "kubelet has disk pressure", "KubeletHasNoDiskPressure",
-     "kubelet has no disk pressure", &PressureMemory::disk},
-    {"PIDPressure", "KubeletHasInsufficientPID", "kubelet has insufficient PID available", "KubeletHasSufficientPID",
-     "kubelet has sufficient PID available", &PressureMemory::pids},
-};
-
-bool BelowPercent(const std::optional<Amount>& amount, int percent) {
-  if (!amount || amount->capacity == 0 || percent <= 0) return false;
-  const double limit = static_cast<double>(amount->capacity) * percent / 100;
-  return static_cast<double>(amount->available) < limit;
-}
-
-bool Holds(const std::optional<MonoTime>& last_seen, const PressureThresholds& thresholds, MonoTime now) {
-  return last_seen && now - *last_seen < thresholds.transition_period;
-}
 
 std::string Describe(std::string_view type, const RuntimeCondition& condition) {
   return fmt::format("{}={} reason:{} message:{}", type, condition.ready, condition.reason, condition.message);
@@ -57,28 +27,14 @@ corev1::NodeCondition MakeCondition(std::string_view type, bool status, std::str
   return condition;
 }
 
+void SetTimes(corev1::NodeCondition& condition, const corev1::NodeStatus& last_written, Now now) {
+  const corev1::NodeCondition* last = FindCondition(last_written, condition.type());
+  const bool same = last != nullptr && last->status() == condition.status() && last->has_lasttransitiontime();
+  *condition.mutable_lasttransitiontime() = same ? last->lasttransitiontime() : ToApiTime(now.wall);
+  *condition.mutable_lastheartbeattime() = ToApiTime(now.wall);
+}
+
 }  // namespace
-
-PressureMemory PressureMemoryOf(const corev1::NodeStatus& last_written, MonoTime now) {
-  PressureMemory memory;
-  for (const PressureKind& kind : kPressures) {
-    const corev1::NodeCondition* condition = FindCondition(last_written, kind.type);
-    if (condition != nullptr && condition->status() == "True") memory.*kind.last_seen = now;
-  }
-  return memory;
-}
-
-void TakeNoteOfPressure(const PressureSignals& signals, const PressureThresholds& thresholds, MonoTime now,
-                        PressureMemory& memory) {
-  if (signals.memory && signals.memory->available < thresholds.memory_bytes) memory.memory = now;
-  if (BelowPercent(signals.pod_disk, thresholds.pod_disk_percent) ||
-      BelowPercent(signals.pod_disk_inodes, thresholds.pod_disk_inodes_percent) ||
-      BelowPercent(signals.image_disk, thresholds.image_disk_percent) ||
-      BelowPercent(signals.image_disk_inodes, thresholds.image_disk_inodes_percent)) {
-    memory.disk = now;
-  }
-  if (BelowPercent(signals.pids, thresholds.pids_percent)) memory.pids = now;
-}
 
 std::optional<std::vector<std::string>> ReadinessProblems(const RuntimeHealth& health, bool shutting_down,
                                                           MonoTime now) {
@@ -100,15 +56,23 @@ std::optional<std::vector<std::string>> ReadinessProblems(const RuntimeHealth& h
   return problems;
 }
 
-std::vector<corev1::NodeCondition> NodeConditions(const std::optional<std::vector<std::string>>& readiness_problems,
-                                                  const PressureMemory& pressure, const PressureThresholds& thresholds,
-                                                  const corev1::NodeStatus& last_written, Now now) {
+std::vector<corev1::NodeCondition> PressureConditions(const PressureMemory& pressure,
+                                                      const PressureThresholds& thresholds,
+                                                      const corev1::NodeStatus& last_written, Now now) {
   std::vector<corev1::NodeCondition> conditions;
   for (const PressureKind& kind : kPressures) {
     const bool holds = Holds(pressure.*kind.last_seen, thresholds, now.mono);
     conditions.push_back(MakeCondition(kind.type, holds, holds ? kind.reason_true : kind.reason_false,
                                        holds ? kind.message_true : kind.message_false));
+    SetTimes(conditions.back(), last_written, now);
   }
+  return conditions;
+}
+
+std::vector<corev1::NodeCondition> NodeConditions(const std::optional<std::vector<std::string>>& readiness_problems,
+                                                  const PressureMemory& pressure, const PressureThresholds& thresholds,
+                                                  const corev1::NodeStatus& last_written, Now now) {
+  std::vector<corev1::NodeCondition> conditions = PressureConditions(pressure, thresholds, last_written, now);
   const corev1::NodeCondition* last_ready = FindCondition(last_written, "Ready");
   // Unknown is what a controller writes for a node that fell silent; it says nothing about the node.
   const bool proven_once = last_ready != nullptr && last_ready->status() != "Unknown";
@@ -123,25 +87,8 @@ std::vector<corev1::NodeCondition> NodeConditions(const std::optional<std::vecto
     conditions.push_back(MakeCondition("Ready", false, "KubeletNotReady", Join(*readiness_problems)));
   }
 
-  for (corev1::NodeCondition& condition : conditions) {
-    const corev1::NodeCondition* last = FindCondition(last_written, condition.type());
-    const bool same = last != nullptr && last->status() == condition.status() && last->has_lasttransitiontime();
-    *condition.mutable_lasttransitiontime() = same ? last->lasttransitiontime() : ToApiTime(now.wall);
-    *condition.mutable_lastheartbeattime() = ToApiTime(now.wall);
-  }
+  SetTimes(conditions.back(), last_written, now);
   return conditions;
-}
-
-std::optional<MonoTime> NextPressureChange(const PressureMemory& memory, const PressureThresholds& thresholds,
-                                           MonoTime now) {
-  std::optional<MonoTime> next;
-  for (const PressureKind& kind : kPressures) {
-    const std::optional<MonoTime>& last_seen = memory.*kind.last_seen;
-    if (!Holds(last_seen, thresholds, now)) continue;
-    const MonoTime end = *last_seen + thresholds.transition_period;
-    if (!next || end < *next) next = end;
-  }
-  return next;
 }
 
 }  // namespace daemonsetd::decide

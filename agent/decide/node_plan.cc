@@ -99,7 +99,7 @@ class NodePlanner {
       decision.waiting_for = "the old pod to be gone";
       return;
     }
-    decision.admission = Admit(workload.next_pod, node_, holding_);
+    decision.admission = Admit(workload.next_pod, node_, holding_, workload.kind == Workload::Kind::kPod);
     if (!decision.admission.admitted) {
       decision.waiting_for = decision.admission.message;
       return;

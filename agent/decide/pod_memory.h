@@ -76,6 +76,13 @@ struct InFlight {
   std::optional<MonoTime> kill_at;
 };
 
+// How a pod ended that its node ended: it is Failed, for this reason, and no container of it stays.
+struct PodEnd {
+  std::string reason;       // "Evicted"
+  std::string message;      // a sentence for people
+  bool disruption = false;  // not for what the pod did itself: its condition DisruptionTarget says so
+};
+
 struct PodMemory {
   std::map<std::string, ContainerMemory> containers;  // by name
   std::map<std::string, InstanceMemory> instances;    // by container ID
@@ -92,6 +99,7 @@ struct PodMemory {
   bool torn_down = false;  // and are gone again
   // Final once set: "Succeeded" or "Failed" (LC-23).
   std::string terminal_phase;
+  std::optional<PodEnd> end;  // set with it, where the node ended the pod
 
   // Null when nothing is known of it.
   const InstanceMemory* Instance(const std::string& container_id) const {

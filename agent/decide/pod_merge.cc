@@ -12,6 +12,7 @@
 #include "agent/decide/labels.h"
 #include "agent/decide/mirror_pod.h"
 #include "agent/decide/pod_object.h"
+#include "agent/decide/pod_status.h"
 #include "agent/decide/rollout.h"
 #include "agent/decide/status_diff.h"
 #include "agent/model/selectors.h"
@@ -557,8 +558,12 @@ class PodMerger {
   void WriteStatuses() {
     if (!input_.server_reachable) return;
     for (const auto& [uid, local] : local_of_) {
-      if (local->status == nullptr) continue;
-      if (auto status = PodStatusToWrite(*object_by_uid_.at(uid), *local->status)) {
+      const corev1::Pod& object = *object_by_uid_.at(uid);
+      std::optional<corev1::PodStatus> ended;
+      if (local->status == nullptr && local->end) ended = EndedStatus(object.status(), *local->end, input_.now);
+      const corev1::PodStatus* ours = ended ? &*ended : local->status;
+      if (ours == nullptr) continue;
+      if (auto status = PodStatusToWrite(object, *ours)) {
         statuses_.push_back(merge::WriteStatus{uid, std::move(*status)});
       }
     }

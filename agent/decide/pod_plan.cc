@@ -280,7 +280,7 @@ class Planner {
       const std::string& name = container.status.metadata().name();
       const bool newest_instance = IsNewest(container);
       if (newest_instance) continue;
-      if (kept.insert(name).second) continue;
+      if (!intent_.spare_disk && kept.insert(name).second) continue;
       Add(RemoveContainer{name, container.status.id()});
     }
   }

@@ -84,6 +84,8 @@ struct PodIntent {
   // The end of the one grace clock; every stop gets what is left of it.
   MonoTime kill_at{};
   std::string reason;
+  // The node's disk is full: no dead container stays for its log and its status but the newest.
+  bool spare_disk = false;
 };
 
 struct PodPlan {

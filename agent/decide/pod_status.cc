@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/decide/conditions.h"
 #include "agent/decide/pod_spec.h"
 #include "agent/decide/probe_rules.h"
 #include "agent/decide/resources.h"
@@ -198,9 +199,29 @@ bool InitDone(const corev1::ContainerStatus& status, bool sidecar) {
   return status.state().has_terminated() && status.state().terminated().exitcode() == 0;
 }
 
+// Of a container that is removed with its pod: as it was seen last, or the kubelet's word for not having seen its end.
+corev1::ContainerStatus AfterRemoval(const corev1::ContainerStatus* last, corev1::ContainerStatus nothing_seen) {
+  if (last != nullptr && last->state().has_terminated()) return *last;
+  corev1::ContainerStatus status = last != nullptr ? *last : std::move(nothing_seen);
+  status.set_ready(false);
+  status.set_started(false);
+  status.clear_state();
+  corev1::ContainerStateTerminated& terminated = *status.mutable_state()->mutable_terminated();
+  terminated.set_reason("ContainerStatusUnknown");
+  terminated.set_message("The container could not be located when the pod was terminated");
+  terminated.set_exitcode(137);
+  return status;
+}
+
 // pkg/kubelet getPhase: Pending until every init container has ended well and every container was started once.
-std::string Phase(const corev1::Pod& pod, const corev1::PodStatus& status, const PodMemory& memory) {
-  if (!memory.terminal_phase.empty()) return memory.terminal_phase;
+std::string Phase(const corev1::Pod& pod, const corev1::PodStatus& status, const ObservedPod& observed,
+                  const PodMemory& memory) {
+  // One that the node ends is over when its containers are.
+  const bool runs_on = memory.end && std::any_of(observed.containers.begin(), observed.containers.end(),
+                                                 [](const ObservedContainer& container) {
+                                                   return container.status.state() == CONTAINER_RUNNING;
+                                                 });
+  if (!memory.terminal_phase.empty() && !runs_on) return memory.terminal_phase;
   bool initialized = true;
   for (int i = 0; i < status.initcontainerstatuses_size(); ++i) {
     initialized &= InitDone(status.initcontainerstatuses(i), IsSidecar(pod.spec().initcontainers(i)));
@@ -215,6 +236,20 @@ std::string Phase(const corev1::Pod& pod, const corev1::PodStatus& status, const
   }
   if (!initialized && !any_started) return "Pending";
   return all_started ? "Running" : "Pending";
+}
+
+void SetDisruptionTarget(const PodEnd& end, const corev1::PodStatus& previous, WallTime now,
+                         corev1::PodStatus& status) {
+  if (!end.disruption) return;
+  corev1::PodCondition condition;
+  condition.set_type("DisruptionTarget");
+  condition.set_status("True");
+  condition.set_reason("TerminationByKubelet");
+  condition.set_message(end.message);
+  const corev1::PodCondition* last = FindCondition(previous, condition.type());
+  const bool same = last != nullptr && last->status() == condition.status();
+  *condition.mutable_lasttransitiontime() = same ? last->lasttransitiontime() : ToTime(now);
+  *status.add_conditions() = std::move(condition);
 }
 
 class Conditions {
@@ -306,25 +341,56 @@ corev1::PodStatus ComputePodStatus(const corev1::Pod& pod, const ObservedPod& ob
                                    const corev1::PodStatus& previous, const StatusFacts& facts, Now now) {
   corev1::PodStatus status;
   const ContainerStatuses containers(pod, observed, memory, now);
+  const auto build = [&](const corev1::Container& container, bool is_init, bool init_done) {
+    corev1::ContainerStatus built = containers.Build(container, is_init, init_done);
+    if (!memory.end || !built.containerid().empty()) return built;
+    const auto& kept = is_init ? previous.initcontainerstatuses() : previous.containerstatuses();
+    const auto last =
+        std::find_if(kept.begin(), kept.end(), [&](const auto& one) { return one.name() == container.name(); });
+    return AfterRemoval(last == kept.end() ? nullptr : &*last, std::move(built));
+  };
   bool init_done = true;
   for (const corev1::Container& init : pod.spec().initcontainers()) {
-    *status.add_initcontainerstatuses() = containers.Build(init, true, init_done);
+    *status.add_initcontainerstatuses() = build(init, true, init_done);
     init_done &= InitDone(status.initcontainerstatuses(status.initcontainerstatuses_size() - 1), IsSidecar(init));
   }
   for (const corev1::Container& container : pod.spec().containers()) {
-    *status.add_containerstatuses() = containers.Build(container, false, init_done);
+    *status.add_containerstatuses() = build(container, false, init_done);
   }
-  status.set_phase(Phase(pod, status, memory));
+  status.set_phase(Phase(pod, status, observed, memory));
+  if (memory.end) {
+    status.set_reason(memory.end->reason);
+    status.set_message(memory.end->message);
+  }
   status.set_qosclass(std::string(ToString(ComputeQos(pod.spec()))));
   *status.mutable_starttime() = previous.has_starttime() ? previous.starttime() : ToTime(facts.start_time);
   AddResources(pod.spec(), status);
   AddAddresses(pod, observed, facts, status);
   AddConditions(pod, observed, previous, now, status);
+  if (memory.end) SetDisruptionTarget(*memory.end, previous, now.wall, status);
   // Of its object (KEP-5067); a pod without one has no generation.
   if (const std::int64_t generation = pod.metadata().generation(); generation != 0) {
     status.set_observedgeneration(generation);
     for (corev1::PodCondition& condition : *status.mutable_conditions()) condition.set_observedgeneration(generation);
   }
+  return status;
+}
+
+corev1::PodStatus EndedStatus(corev1::PodStatus last, const PodEnd& end, WallTime now) {
+  corev1::PodStatus status = last;
+  status.set_phase("Failed");
+  status.set_reason(end.reason);
+  status.set_message(end.message);
+  for (corev1::PodCondition& condition : *status.mutable_conditions()) {
+    if (condition.type() != "Ready" && condition.type() != "ContainersReady") continue;
+    if (condition.status() != "False") *condition.mutable_lasttransitiontime() = ToTime(now);
+    condition.set_status("False");
+    condition.set_reason("PodFailed");
+  }
+  for (auto* list : {status.mutable_initcontainerstatuses(), status.mutable_containerstatuses()}) {
+    for (corev1::ContainerStatus& container : *list) container = AfterRemoval(&container, {});
+  }
+  if (FindCondition(last, "DisruptionTarget") == nullptr) SetDisruptionTarget(end, last, now, status);
   return status;
 }
 

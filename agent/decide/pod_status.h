@@ -26,6 +26,9 @@ corev1::PodStatus ComputePodStatus(const corev1::Pod& pod, const ObservedPod& ob
 
 bool IsReady(const corev1::PodStatus& status);
 
+// The status of a pod of which no more than its end is known, from the last one that was told.
+corev1::PodStatus EndedStatus(corev1::PodStatus last, const PodEnd& end, WallTime now);
+
 // kubectl's STATUS column: "Running", "Init:0/2", "CrashLoopBackOff", "Terminating", ...
 std::string StatusWord(const corev1::Pod& pod);
 

@@ -59,7 +59,7 @@ Preemption MakeRoom(const corev1::Pod& pod, const corev1::Node& node, const std:
     return result;
   }
   result.message = now.message;
-  if (now.reason == kNodeAffinityReason) return result;
+  if (now.reason == kNodeAffinityReason || now.reason == kNodePressureReason) return result;
   if (!leaving.empty() && Admit(pod, node, staying).admitted) {
     result.answer = Preemption::Answer::kWait;
     result.message += fmt::format("; room comes when {} ended", Names(leaving));

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <tuple>
 
+#include "agent/decide/critical_pod.h"
+
 namespace daemonsetd::decide {
 namespace {
-
-constexpr std::int32_t kSystemCriticalPriority = 2'000'000'000;  // scheduling.SystemCriticalPriority
-constexpr std::int32_t kNodeCriticalPriority = 2'000'001'000;    // of the class system-node-critical
 
 auto Rank(const ShutdownPod& pod) { return std::tuple(pod.critical, pod.daemon, pod.priority); }
 

@@ -1,5 +1,6 @@
 #include "agent/node/pressure.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -98,6 +99,12 @@ void ReadDisk(const std::string& path, std::optional<Amount>& bytes, std::option
   if (status.f_files > 0) inodes = Amount{.available = status.f_ffree, .capacity = status.f_files};
 }
 
+std::optional<dev_t> DeviceOf(const std::string& path) {
+  struct stat status{};
+  if (path.empty() || ::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return status.st_dev;
+}
+
 }  // namespace
 
 decide::PressureSignals ReadPressure(const PressurePaths& paths) {
@@ -107,6 +114,9 @@ decide::PressureSignals ReadPressure(const PressurePaths& paths) {
   signals.pids = ReadPids(root);
   ReadDisk(paths.pod_root, signals.pod_disk, signals.pod_disk_inodes);
   ReadDisk(paths.image_root, signals.image_disk, signals.image_disk_inodes);
+  const auto pods = DeviceOf(paths.pod_root);
+  const auto images = DeviceOf(paths.image_root);
+  if (pods && images) signals.one_disk = *pods == *images;
   return signals;
 }
 

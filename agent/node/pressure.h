@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "agent/decide/node_conditions.h"
+#include "agent/decide/pressure.h"
 
 namespace daemonsetd::node {
 

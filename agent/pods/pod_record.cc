@@ -13,6 +13,11 @@ void UpdateRecord(const corev1::Pod& pod, const PodIdentity& identity, const dec
   record.set_object_uid(identity.object_uid);
   record.set_from_api_server(identity.from_api_server);
   record.set_terminal_phase(memory.terminal_phase);
+  if (memory.end) {
+    record.set_end_reason(memory.end->reason);
+    record.set_end_message(memory.end->message);
+    record.set_end_is_disruption(memory.end->disruption);
+  }
   for (const decide::ObservedContainer& container : observed.containers) {
     checkpointv1::ContainerRecord& kept = (*record.mutable_containers())[container.status.metadata().name()];
     const auto count = static_cast<std::int32_t>(decide::RestartCount(container.status));
@@ -35,8 +40,15 @@ void UpdateRecord(const corev1::Pod& pod, const PodIdentity& identity, const dec
   }
 }
 
+std::optional<decide::PodEnd> EndOf(const checkpointv1::PodRecord& record) {
+  if (record.end_reason().empty()) return std::nullopt;
+  return decide::PodEnd{
+      .reason = record.end_reason(), .message = record.end_message(), .disruption = record.end_is_disruption()};
+}
+
 void RestoreMemory(const checkpointv1::PodRecord& record, decide::PodMemory& memory) {
   memory.terminal_phase = record.terminal_phase();
+  memory.end = EndOf(record);
   for (const auto& [name, kept] : record.containers()) {
     if (kept.last_container_id().empty()) continue;
     memory.containers[name].lowest_attempt = static_cast<std::uint32_t>(std::max(kept.restart_count(), 0)) + 1;

@@ -12,6 +12,9 @@ namespace daemonsetd::pods {
 void UpdateRecord(const corev1::Pod& pod, const PodIdentity& identity, const decide::PodMemory& memory,
                   const decide::ObservedPod& observed, checkpointv1::PodRecord& record);
 
+// How the node ended it, where it did.
+std::optional<decide::PodEnd> EndOf(const checkpointv1::PodRecord& record);
+
 // Probe outcomes by container ID, the terminal phase, restart counts that the runtime may have lost (LC-25).
 void RestoreMemory(const checkpointv1::PodRecord& record, decide::PodMemory& memory);
 

@@ -63,6 +63,8 @@ PodWorker::PodWorker(PodServices& services, PodIdentity identity, corev1::Pod po
     if (identity_.object_uid.empty()) identity_.object_uid = record->object_uid();
     if (record->start_time() != 0) facts_.start_time = WallTime(Nanoseconds(record->start_time()));
   }
+  // An earlier life evicted it: what is left of it goes.
+  if (memory_.end) intent_ = {.terminate = true, .kill_at = began_, .reason = memory_.end->message};
   for (const std::string& problem : decide::CrashLoopOf(pod_, services.limits.crash_loop).problems) {
     events_.InvalidAnnotation(problem + "; the node's crashLoopBackOff holds");
   }
@@ -83,6 +85,7 @@ Task<void> PodWorker::Run() {
       // A sandbox that is stopped on purpose did not die.
       if (intent_.rest == decide::PodIntent::Rest::kStop) memory_.live_sandbox_id.clear();
       decide::PodPlan plan = decide::PlanPod(pod_, intent_, observed, memory_, now);
+      intent_.spare_disk = false;
       const bool news = waiting_for_ != plan.waiting_for;
       waiting_for_ = plan.waiting_for;
       LinkLogs(observed);
@@ -125,6 +128,20 @@ void PodWorker::Terminate(Seconds grace, std::string reason) {
   wake_.Notify();
 }
 
+void PodWorker::Evict(Seconds grace, decide::PodEnd end) {
+  if (intent_.terminate || terminal()) return;
+  memory_.terminal_phase = "Failed";
+  intent_ = {.terminate = true, .kill_at = services_.timeline.mono() + grace, .reason = end.message};
+  memory_.end = std::move(end);
+  starts_.Cancel();
+  wake_.Notify();
+}
+
+void PodWorker::SpareDisk() {
+  intent_.spare_disk = true;
+  wake_.Notify();
+}
+
 void PodWorker::StartNothing(std::string reason) {
   if (intent_.terminate || intent_.rest != decide::PodIntent::Rest::kNone) return;
   intent_.rest = decide::PodIntent::Rest::kNothingStarts;
@@ -159,8 +176,9 @@ std::string PodWorker::waiting_for() const {
       return "container " + container + ": " + Describe(*pull, services_.timeline.Read());
     }
   }
-  if (memory_.in_flight.contains(decide::OperationKey(decide::CreateSandbox{})) && !pod_.spec().hostnetwork() &&
-      !services_.network.problem().empty()) {
+  const bool makes_sandbox = memory_.in_flight.contains(decide::OperationKey(decide::CreateSandbox{}));
+  if (makes_sandbox && !services_.knows_runtime()) return "the container runtime to say what it can do";
+  if (makes_sandbox && !pod_.spec().hostnetwork() && !services_.network.problem().empty()) {
     return "network: " + services_.network.problem();
   }
   return waiting_for_;

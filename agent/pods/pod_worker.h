@@ -33,6 +33,12 @@ class PodWorker {
   // Stops the pod. A second call can only make the end come sooner.
   void Terminate(Seconds grace, std::string reason);
 
+  // Ends the pod for the node's sake: it is Failed for that reason, and nothing stays of it but its status. Without a
+  // word to a pod that ends already.
+  void Evict(Seconds grace, decide::PodEnd end);
+  // The disk is full: dead containers that are only kept to be looked at go.
+  void SpareDisk();
+
   // The machine goes down: what runs goes on, nothing starts. Without a word to a pod that is being terminated.
   void StartNothing(std::string reason);
   // After StartNothing: containers and sandbox stop, the rest of the pod stays.
@@ -58,6 +64,8 @@ class PodWorker {
   const std::string& termination_reason() const { return intent_.reason; }
   bool terminating() const { return intent_.terminate; }
   bool terminal() const { return !memory_.terminal_phase.empty(); }
+  const std::string& terminal_phase() const { return memory_.terminal_phase; }  // empty: it has not come to its end
+  bool evicted() const { return memory_.end.has_value(); }
   bool finished() const { return finished_; }
   std::optional<MonoTime> kill_at() const { return intent_.terminate ? std::optional(intent_.kill_at) : std::nullopt; }
   WallTime start_time() const { return facts_.start_time; }

@@ -64,8 +64,8 @@ Task<void> PodWorkers::RunWorker(std::string uid) {
   co_await worker.Run();
   ended_.insert(uid);
   log::Info("pod is gone", {{"pod", decide::NameOf(worker.pod())}, {"uid", uid}});
-  // A static pod comes back under this UID, and begins anew.
-  if (!worker.identity().from_api_server) Forget(uid);
+  // A static pod comes back under this UID, and begins anew. An evicted one is the evidence of why it went.
+  if (!worker.identity().from_api_server && !worker.evicted()) Forget(uid);
   on_change_();
 }
 

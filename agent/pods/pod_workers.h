@@ -28,8 +28,8 @@ class PodWorkers {
   PodWorker* Find(const std::string& uid) const;
   const std::map<std::string, std::unique_ptr<PodWorker>>& all() const { return workers_; }
 
-  // Everything of it is removed from the node. The pod of a manifest is forgotten by itself then; one of the API server
-  // stays until the server knows what became of it.
+  // Everything of it is removed from the node. The pod of a manifest is forgotten by itself then, unless it was
+  // evicted; one of the API server stays until the server knows what became of it.
   bool HasEnded(const std::string& uid) const { return ended_.contains(uid); }
   // Of an ended pod, or of one that never had a worker: its record goes, and its worker.
   void Forget(const std::string& uid);

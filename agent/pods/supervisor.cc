@@ -1,6 +1,7 @@
 #include "agent/pods/supervisor.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -71,7 +72,7 @@ Task<void> Supervisor::Run() {
     for (;;) {
       // Before the runtime was read completely, a running pod would be taken for a missing one.
       if (services_.view.synced()) Reconcile();
-      co_await wake_.WaitUntil(services_.timeline, std::nullopt);
+      co_await wake_.WaitUntil(services_.timeline, look_again_);
     }
   } catch (...) {
     stopped = std::current_exception();
@@ -132,6 +133,75 @@ void Supervisor::ForgetRecords() {
   }
 }
 
+// The evidence of an eviction outlives the agent: its record begins a worker that has nothing left to do.
+void Supervisor::RestoreEvicted() {
+  for (const std::string& uid : services_.records.PodUids()) {
+    const checkpointv1::PodRecord& record = *services_.records.FindPod(uid);
+    const bool here = workers_.Find(uid) != nullptr || services_.view.Find(uid) != nullptr;
+    if (here || record.from_api_server() || record.end_reason().empty()) continue;
+    for (const Hosted& hosted : workloads_) {
+      const Workload& workload = hosted.workload;
+      const std::uint32_t next = NextSequence(services_.records, workload.uid);
+      if (workload.uid != record.owner_uid() || workload.kind != Workload::Kind::kDaemonSet || next == 0) continue;
+      corev1::Pod pod = MakePod(hosted, next - 1);
+      if (pod.metadata().uid() != uid) break;
+      PodIdentity identity{.owner_kind = KindName(workload.kind),
+                           .owner_name = workload.name,
+                           .owner_uid = workload.uid,
+                           .template_hash = workload.template_hash,
+                           .restart_hash = workload.restart_hash,
+                           .hash_version = decide::kSpecHashVersion,
+                           .sequence = next - 1};
+      workers_.Start(std::move(identity), std::move(pod));
+      break;
+    }
+  }
+}
+
+void Supervisor::JudgeEvicted() {
+  look_again_.reset();
+  std::map<std::string, std::vector<decide::FailedPod>> failed;
+  std::set<std::string> healthy;
+  for (const auto& [uid, worker] : workers_.all()) {
+    if (worker->identity().from_api_server) continue;
+    const std::string& owner = worker->identity().owner_uid;
+    if (!worker->terminating() && decide::IsReady(worker->pod().status())) healthy.insert(owner);
+    if (!worker->evicted() || !workers_.HasEnded(uid)) continue;
+    const corev1::PodStatus& status = worker->pod().status();
+    failed[owner].push_back({.uid = uid,
+                             .created_at = worker->start_time(),
+                             .message = fmt::format("{}: {}", status.reason(), status.message())});
+  }
+  std::set<std::string> owners;
+  for (const Hosted& hosted : workloads_) {
+    const std::string& owner = hosted.workload.uid;
+    owners.insert(owner);
+    if (!failed.contains(owner) && !evicted_.contains(owner)) continue;
+    Evicted& evicted = evicted_[owner];
+    evicted.verdict = decide::JudgeFailedPods(hosted.workload.template_hash, failed[owner], healthy.contains(owner),
+                                              services_.timeline.mono(), evicted.memory);
+    for (const std::string& uid : evicted.verdict.remove) Replace(uid, "a newer failed pod is the evidence");
+    if (evicted.verdict.replace) {
+      for (const decide::FailedPod& pod : failed[owner]) Replace(pod.uid, "it failed, and its replacement is due");
+    }
+    if (const auto when = evicted.verdict.look_again) look_again_ = std::min(look_again_.value_or(*when), *when);
+  }
+  if (!complete_) return;
+  std::erase_if(evicted_, [&owners](const auto& entry) { return !owners.contains(entry.first); });
+  for (const auto& [owner, pods] : failed) {
+    if (owners.contains(owner)) continue;
+    for (const decide::FailedPod& pod : pods) Replace(pod.uid, "no manifest asks for it any more");
+  }
+}
+
+// Nothing of it is left but what tells of its end.
+void Supervisor::Replace(const std::string& uid, const std::string& reason) {
+  const PodWorker* worker = workers_.Find(uid);
+  if (worker == nullptr || !workers_.HasEnded(uid)) return;
+  TellDeletion(services_.events, *worker, worker->terminal_phase(), services_.node().metadata().name(), reason);
+  workers_.Forget(uid);
+}
+
 std::vector<KnownPod> Supervisor::KnownPods() {
   std::vector<KnownPod> known;
   for (const auto& [uid, worker] : workers_.all()) {
@@ -188,6 +258,8 @@ void Supervisor::Reconcile() {
     hosted.workload.images_present = pulled != pulled_.end() && pulled->second == hosted.workload.template_hash;
     workloads.push_back(&hosted.workload);
   }
+  RestoreEvicted();
+  JudgeEvicted();
   const std::vector<KnownPod> known = KnownPods();
   decide::NodePlan plan = decide::PlanNode(services_.node(), workloads, known, complete_);
 
@@ -246,6 +318,10 @@ void Supervisor::Reconcile() {
   }
   for (const std::size_t index : plan.pulls) Pull(index);
   for (std::size_t i = 0; i < workloads_.size(); ++i) {
+    const auto evicted = evicted_.find(workloads_[i].workload.uid);
+    if (evicted != evicted_.end() && !evicted->second.verdict.waiting_for.empty()) {
+      plan.decisions[i].waiting_for = evicted->second.verdict.waiting_for;
+    }
     TellRefusal(services_.events, *services_.observer, workloads_[i], plan.decisions[i], node_name);
     workloads_[i].decision = std::move(plan.decisions[i]);
   }

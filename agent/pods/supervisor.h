@@ -4,11 +4,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/async/task_scope.h"
 #include "agent/async/wake.h"
+#include "agent/decide/failed_pods.h"
 #include "agent/decide/node_plan.h"
 #include "agent/pods/hosted.h"
 #include "agent/pods/pod_services.h"
@@ -52,6 +54,10 @@ class Supervisor {
   corev1::Pod MakePod(const Hosted& hosted, std::uint32_t sequence) const;
   void RefreshNextPod(Hosted& hosted);
   void ForgetRecords();
+  void RestoreEvicted();
+  // How long a set waits before another pod takes an evicted one's place.
+  void JudgeEvicted();
+  void Replace(const std::string& uid, const std::string& reason);
   void Stop(const std::string& uid, const std::string& reason);
   void Pull(std::size_t index);
   Task<void> PullImages(std::string uid, corev1::PodSpec spec, std::string template_hash);
@@ -62,6 +68,13 @@ class Supervisor {
   async::Wake wake_;
   async::TaskScope pulls_scope_;
   std::vector<Hosted> workloads_;
+  // By owner UID: sets with a pod that was evicted.
+  struct Evicted {
+    decide::FailedPodMemory memory;
+    decide::FailedPodVerdict verdict;
+  };
+  std::map<std::string, Evicted> evicted_;
+  std::optional<MonoTime> look_again_;
   bool complete_ = false;
   std::map<std::string, std::string> pulls_;   // by owner UID: the template hash being pulled
   std::map<std::string, std::string> pulled_;  // by owner UID: the template hash whose images are present

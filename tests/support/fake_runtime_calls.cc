@@ -22,7 +22,7 @@ Error Reserved(const std::string& method, const std::string& name, const std::st
                   "failed to reserve name \"" + name + "\": name \"" + name + "\" is reserved for \"" + holder + "\"");
 }
 
-// A container that works a tenth of the time and holds 4 MiB.
+// A container that works a tenth of the time, holds 4 MiB and has written 16 KiB.
 void FillStats(const v1::ContainerStatus& status, std::int64_t now, v1::ContainerStats& stats) {
   auto* attributes = stats.mutable_attributes();
   attributes->set_id(status.id());
@@ -33,6 +33,9 @@ void FillStats(const v1::ContainerStatus& status, std::int64_t now, v1::Containe
   stats.mutable_cpu()->mutable_usage_core_nano_seconds()->set_value(runs_for / 10);
   stats.mutable_memory()->set_timestamp(now);
   stats.mutable_memory()->mutable_working_set_bytes()->set_value(4 << 20);
+  stats.mutable_writable_layer()->set_timestamp(now);
+  stats.mutable_writable_layer()->mutable_used_bytes()->set_value(16 << 10);
+  stats.mutable_writable_layer()->mutable_inodes_used()->set_value(4);
 }
 
 std::string SandboxName(const v1::PodSandboxMetadata& metadata) {

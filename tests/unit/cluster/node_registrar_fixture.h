@@ -30,11 +30,16 @@ class NodeRegistrarTest : public ::testing::Test {
     settings.node_name = "node-a";
     settings.machine_id = "machine-1";
     settings.agent_version = "v0.1.0";
-    settings.pod_root = "/pods";
     settings.register_node = register_node;
-    settings.read_pressure = [this](const node::PressurePaths&) { return pressure; };
+    node::PressureMonitorSettings pressure_settings;
+    pressure_settings.pod_root = "/pods";
+    pressure_settings.stalls.clear();
+    pressure_settings.read = [this](const node::PressurePaths&) { return pressure; };
+    monitor =
+        std::make_unique<node::PressureMonitor>(loop.executor(), loop.timeline(), blocking, runtime,
+                                                std::move(pressure_settings), [this] { registrar->DesiredChanged(); });
     registrar = std::make_unique<NodeRegistrar>(
-        loop.executor(), loop.timeline(), blocking, client, runtime, runtime, std::move(settings),
+        loop.executor(), loop.timeline(), client, runtime, runtime, *monitor, std::move(settings),
         [this](const auto& conditions) { return Desired(conditions); }, [] { return 0.5; }, [this] { Changed(); });
   }
   void Changed() {
@@ -46,12 +51,16 @@ class NodeRegistrarTest : public ::testing::Test {
   void Start() {
     if (!registrar) Make();
     run = loop.Start(registrar->Run());
+    if (register_node) monitor_run = loop.Start(monitor->Run());
   }
   void Stop() {
     if (run) loop.Cancel(run);
     if (run) EXPECT_TRUE(run->done()) << "a cancelled registrar still runs";
     run.reset();
+    if (monitor_run) loop.Cancel(monitor_run);
+    monitor_run.reset();
     registrar.reset();
+    monitor.reset();
   }
   // As a new process: nothing is remembered.
   void Restart() {
@@ -117,8 +126,9 @@ class NodeRegistrarTest : public ::testing::Test {
   bool register_node = true;
   int changes = 0;
   std::vector<std::pair<std::string, int>> published;  // uid() and the Node's resourceVersion, at each change
+  std::unique_ptr<node::PressureMonitor> monitor;
   std::unique_ptr<NodeRegistrar> registrar;
-  std::shared_ptr<testing::Started<void>> run;
+  std::shared_ptr<testing::Started<void>> run, monitor_run;
 };
 
 }  // namespace daemonsetd::cluster

@@ -57,6 +57,32 @@ TEST(Admit, AsksForTheNodeThatThePodAsksFor) {
   EXPECT_FALSE(AdmitTo(node, pinned("node-b")).admitted);
 }
 
+TEST(Admit, LetsAPodWaitThatAKubeletUnderPressureWouldRefuse) {
+  const auto under = [](const std::string& conditions) { return "status: {conditions: [" + conditions + "]}"; };
+  const std::string memory = "{type: MemoryPressure, status: 'True'}";
+  const std::string disk = "{type: DiskPressure, status: 'True'}";
+  const corev1::Pod best_effort = PodWith("{containers: [{name: c}]}");
+  const corev1::Pod burstable = Requesting("{cpu: 1m}");
+  const corev1::Pod daemon = PodWith(
+      "{containers: [{name: c}], tolerations: [{key: node.kubernetes.io/memory-pressure, operator: Exists, effect: "
+      "NoSchedule}, {key: node.kubernetes.io/disk-pressure, operator: Exists, effect: NoSchedule}]}");
+  const corev1::Pod critical = PodWith("{containers: [{name: c}], priority: 2000000000}");
+
+  const Admission refused = AdmitTo(under(memory), best_effort);
+  EXPECT_EQ(refused.reason, "NodePressure");
+  EXPECT_EQ(refused.message, "the node has MemoryPressure; only critical pods start until that is over");
+  EXPECT_TRUE(AdmitTo(under(memory), burstable).admitted);
+  EXPECT_TRUE(AdmitTo(under(memory), daemon).admitted);
+  EXPECT_EQ(AdmitTo(under(disk), daemon).message,
+            "the node has DiskPressure; only critical pods start until that is over");
+  EXPECT_EQ(AdmitTo(under(memory + ", " + disk), burstable).message,
+            "the node has MemoryPressure and DiskPressure; only critical pods start until that is over");
+  EXPECT_FALSE(AdmitTo(under("{type: PIDPressure, status: 'True'}"), daemon).admitted);
+  EXPECT_TRUE(AdmitTo(under(memory + ", " + disk), critical).admitted);
+  EXPECT_TRUE(Admit(best_effort, FromYaml<corev1::Node>(under(disk)), {}, /*is_static=*/true).admitted);
+  EXPECT_TRUE(AdmitTo(under("{type: DiskPressure, status: Unknown}"), best_effort).admitted);
+}
+
 // PL-15
 TEST(Admit, SaysWhatIsNeededAndWhatIsFree) {
   const Admission admission = AdmitTo(kNode, Requesting("{cpu: 500m}"), {Requesting("{cpu: 1800m}", "b")});

@@ -121,7 +121,8 @@ TEST(NodeConditions, WhatCannotBeReadIsNoPressure) {
   TakeNoteOfPressure({}, {}, kStart, memory);
   TakeNoteOfPressure({.pids = Amount{.available = 0, .capacity = 100}}, {}, kStart, memory);
   EXPECT_FALSE(memory.memory || memory.disk || memory.pids) << "PIDs have no threshold unless one is set";
-  TakeNoteOfPressure({.pids = Amount{.available = 4, .capacity = 100}}, {.pids_percent = 5}, kStart, memory);
+  TakeNoteOfPressure({.pids = Amount{.available = 4, .capacity = 100}},
+                     {.watched = {{.signal = EvictionSignal::kPids, .least = {.percent = 5}}}}, kStart, memory);
   EXPECT_TRUE(memory.pids);
 }
 

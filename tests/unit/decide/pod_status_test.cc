@@ -247,5 +247,48 @@ TEST_F(PodStatusTest, ADeletedPodIsTerminating) {
   EXPECT_EQ(StatusWord(pod), "Terminating");
 }
 
+TEST_F(PodStatusTest, AnEvictedPodFailsWhenItsContainersHaveEndedAndKeepsWhatWasSeenOfThem) {
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "c0", .name = "main"})};
+  Compute();
+  memory.terminal_phase = "Failed";
+  memory.end = PodEnd{.reason = "Evicted", .message = "The node was low on resource: memory. ", .disruption = true};
+  EXPECT_EQ(Compute().phase(), "Running");
+  observed.containers = {MakeContainer({.id = "c0", .name = "main", .state = CONTAINER_EXITED, .exit_code = 143})};
+  EXPECT_EQ(Compute().phase(), "Failed");
+  observed = {};
+  const corev1::PodStatus status = Compute();
+  EXPECT_EQ(status.phase(), "Failed");
+  EXPECT_EQ(status.reason(), "Evicted");
+  EXPECT_EQ(status.message(), "The node was low on resource: memory. ");
+  EXPECT_EQ(status.containerstatuses(0).state().terminated().exitcode(), 143);
+  EXPECT_EQ(status.containerstatuses(0).containerid(), "containerd://c0");
+  const corev1::PodCondition& condition = status.conditions(status.conditions_size() - 1);
+  EXPECT_EQ(condition.type(), "DisruptionTarget");
+  EXPECT_EQ(condition.status(), "True");
+  EXPECT_EQ(condition.reason(), "TerminationByKubelet");
+  EXPECT_EQ(condition.message(), status.message());
+}
+
+TEST_F(PodStatusTest, AnEvictionForThePodsOwnUseIsNoDisruption) {
+  memory.terminal_phase = "Failed";
+  memory.end = PodEnd{.reason = "Evicted", .message = "too much"};
+  const corev1::PodStatus status = Compute();
+  EXPECT_EQ(Condition("DisruptionTarget"), "missing");
+  EXPECT_EQ(status.containerstatuses(0).state().terminated().reason(), "ContainerStatusUnknown");
+}
+
+TEST_F(PodStatusTest, OfAnEndThatOnlyTheCheckpointKnowsTheLastStatusIsMadeOver) {
+  observed.sandboxes = {MakeSandbox("s0")};
+  observed.containers = {MakeContainer({.id = "c0", .name = "main"})};
+  const PodEnd end{.reason = "Evicted", .message = "why", .disruption = true};
+  const corev1::PodStatus ended = EndedStatus(Compute(), end, WallTime(seconds(3000)));
+  EXPECT_EQ(ended.phase(), "Failed");
+  EXPECT_EQ(ended.reason(), "Evicted");
+  EXPECT_FALSE(IsReady(ended));
+  EXPECT_EQ(ended.containerstatuses(0).state().terminated().exitcode(), 137);
+  EXPECT_EQ(EndedStatus(ended, end, WallTime(seconds(4000))).SerializeAsString(), ended.SerializeAsString());
+}
+
 }  // namespace
 }  // namespace daemonsetd::decide

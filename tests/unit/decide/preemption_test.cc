@@ -186,5 +186,19 @@ TEST_F(MakeRoomTest, VictimsAreAlwaysFewEnoughAndLessImportant) {
   }
 }
 
+TEST(MakeRoom, EvictsNobodyForAPodThatWaitsForTheNodesPressureToEnd) {
+  corev1::Node node;
+  corev1::NodeCondition& condition = *node.mutable_status()->add_conditions();
+  condition.set_type("DiskPressure");
+  condition.set_status("True");
+  corev1::Pod pod, other;
+  pod.mutable_metadata()->set_uid("a");
+  pod.mutable_spec()->set_priority(5);
+  other.mutable_metadata()->set_uid("b");
+  const Preemption answer = MakeRoom(pod, node, {{.pod = &other}});
+  EXPECT_EQ(answer.answer, Preemption::Answer::kHopeless);
+  EXPECT_EQ(answer.message, "the node has DiskPressure; only critical pods start until that is over");
+}
+
 }  // namespace
 }  // namespace daemonsetd::decide
