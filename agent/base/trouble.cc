@@ -9,6 +9,8 @@ bool IsStale(const Error& error) {
          error.kind() == ErrorKind::kAbsent;
 }
 
+bool IsPassing(const Error& error) { return error.kind() == ErrorKind::kRetry || error.kind() == ErrorKind::kTimeout; }
+
 void Trouble::Tell(const Error& error) {
   if (error.kind() == ErrorKind::kCancelled) return;  // our own doing
   problem_ = error.message();

@@ -12,6 +12,9 @@ namespace daemonsetd {
 // The object was changed, made or deleted by somebody else since it was read: read it again, then decide.
 bool IsStale(const Error& error);
 
+// The server could not be asked, or what it did is not known: the same call may work later.
+bool IsPassing(const Error& error);
+
 // One line for one kind of error, however often it comes, and one line when the trouble is over.
 class Trouble {
  public:

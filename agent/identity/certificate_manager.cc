@@ -9,6 +9,7 @@
 
 #include "agent/async/task_scope.h"
 #include "agent/base/log.h"
+#include "agent/base/trouble.h"
 #include "agent/decide/node_identity.h"
 #include "agent/identity/certificate.h"
 #include "agent/identity/certificate_files.h"
@@ -39,8 +40,6 @@ Result<decide::CertificateFacts> ReadCertificateOf(const kube::PemSource& source
   if (!facts) return facts.error().WithContext(source.file.empty() ? kubeconfig : source.file);
   return facts;
 }
-
-bool Passing(const Error& error) { return error.kind() == ErrorKind::kRetry || error.kind() == ErrorKind::kTimeout; }
 
 }  // namespace
 
@@ -204,7 +203,7 @@ Task<Status> CertificateManager::Obtain(bool bootstrap) {
   const Result<IssuedCertificate> issued = co_await AskFor(bootstrap);
   if (!issued) {
     // One that a server may have seen is followed: the administrator who approves it must not do so for nothing.
-    if (!Passing(issued.error())) request_.reset();
+    if (!IsPassing(issued.error())) request_.reset();
     co_return issued.error();
   }
   request_.reset();
@@ -244,7 +243,7 @@ Task<Result<IssuedCertificate>> CertificateManager::AskFor(bool bootstrap) {
   Backoff looks(kLooks);
   for (;;) {
     const auto state = co_await request_->Look(&client);
-    if (!state && !Passing(state.error())) co_return state.error();
+    if (!state && !IsPassing(state.error())) co_return state.error();
     const Now now = timeline_.Read();
     if (state && *state == SigningRequest::State::kIssued) co_return request_->Take(now.wall);
     if (state && now.mono - asked >= kPatience) {

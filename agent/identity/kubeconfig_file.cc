@@ -49,11 +49,7 @@ Result<kube::Kubeconfig> ReadKubeconfig(const std::string& path) {
   if (!text) return text.error().WithContext(path);
   kube::KubeconfigResult parsed = kube::ParseKubeconfig(*text, path);
   if (parsed.kubeconfig) return std::move(*parsed.kubeconfig);
-  std::string reasons;
-  for (const model::DecodeError& error : parsed.errors) {
-    reasons += (reasons.empty() ? "" : "; ") + model::ToString(error);
-  }
-  return Error(ErrorKind::kInvalid, reasons);
+  return Error(ErrorKind::kInvalid, kube::ReasonsOf(parsed));
 }
 
 Result<ClusterAccess> ReadClusterAccess(const kube::Kubeconfig& kubeconfig) {

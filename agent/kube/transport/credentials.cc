@@ -69,11 +69,7 @@ class Loader {
     if (!text) return text.error().WithContext("kubeconfig " + path_);
     const KubeconfigResult parsed = ParseKubeconfig(*text, path_);
     if (!parsed.kubeconfig) {
-      std::string reasons;
-      for (const model::DecodeError& error : parsed.errors) {
-        reasons += (reasons.empty() ? "" : "; ") + model::ToString(error);
-      }
-      return Error(ErrorKind::kDenied, "kubeconfig " + reasons);
+      return Error(ErrorKind::kDenied, "kubeconfig " + ReasonsOf(parsed));
     }
     const Kubeconfig& config = *parsed.kubeconfig;
     auto access = std::make_shared<Access>();

@@ -373,6 +373,14 @@ std::string ToString(const ServerAddress& address) {
   return fmt::format("{}://{}{}", address.tls ? "https" : "http", HostHeader(address), address.path);
 }
 
+std::string ReasonsOf(const KubeconfigResult& result) {
+  std::string reasons;
+  for (const model::DecodeError& error : result.errors) {
+    reasons += (reasons.empty() ? "" : "; ") + model::ToString(error);
+  }
+  return reasons;
+}
+
 KubeconfigResult ParseKubeconfig(std::string_view text, std::string_view file) {
   KubeconfigResult result;
   const auto refuse = [&](int line, std::string message) {

@@ -52,6 +52,9 @@ struct KubeconfigResult {
   std::vector<model::DecodeError> errors;  // all at once; no text of the file in them but names, paths and addresses
 };
 
+// The errors, for people, with semicolons between.
+std::string ReasonsOf(const KubeconfigResult& result);
+
 // Refused, since we could not do what they ask: exec, auth-provider, username, password, as..., proxy-url; and
 // insecure-skip-tls-verify, since whoever answers would decide what runs on this node as root; and http:// to another
 // machine. Entries that the current context does not use are not looked at.
