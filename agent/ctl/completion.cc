@@ -104,8 +104,8 @@ std::vector<std::string> Options(const std::string& verb) {
   if (verb == "events") add({"--all-namespaces", "--namespace", "--for", "--watch", "--output"});
   if (verb == "restart") add({"--namespace"});
   if (verb == "join") {
-    add({"--kubeconfig", "--server", "--token", "--token-file", "--ca-file", "--node-name", "--no-coordinator",
-         "--lifetime", "--config", "--config-dir", "--force", "--dry-run"});
+    add({"--kubeconfig", "--server", "--token", "--token-file", "--ca-file", "--ca-cert-hash", "--node-name",
+         "--no-coordinator", "--lifetime", "--config", "--config-dir", "--force", "--dry-run"});
   }
   if (verb == "top") add({"--all-namespaces", "--namespace", "--containers", "--no-headers", "--output"});
   if (verb == "logs")
@@ -152,7 +152,7 @@ std::vector<std::string> Candidates(const Context& context, const std::vector<st
     return typed.plain.size() > 1 ? ContainersOf(context, typed.object_namespace, typed.plain[1])
                                   : std::vector<std::string>();
   }
-  static const std::set<std::string> kFreeText = {"--server", "--token", "--node-name", "--lifetime"};
+  static const std::set<std::string> kFreeText = {"--server", "--token", "--ca-cert-hash", "--node-name", "--lifetime"};
   if (verb == "join" && kFreeText.contains(before)) return {};
   if (verb == "events" && before == "--for") return Objects(context, typed.object_namespace);
   if (words.back().starts_with("-")) return Options(verb);

@@ -15,11 +15,13 @@
 #include "agent/async/blocking_pool.h"
 #include "agent/async/system_timeline.h"
 #include "agent/base/log.h"
+#include "agent/base/trouble.h"
 #include "agent/ctl/join_plan.h"
 #include "agent/decide/node_claim.h"
 #include "agent/decide/node_identity.h"
 #include "agent/identity/api_session.h"
 #include "agent/identity/certificate_files.h"
+#include "agent/identity/cluster_info.h"
 #include "agent/identity/kubeconfig_file.h"
 #include "agent/kube/typed_resources.h"
 
@@ -43,9 +45,8 @@ ran out. An administrator's credentials are not kept. --timeout counts here for 
 Examples:
   daemonsetctl join --kubeconfig admin.conf
   daemonsetctl join --server https://api.example.com:6443 --ca-file ca.crt --token-file - < token
+  daemonsetctl join --server https://api.example.com:6443 --ca-cert-hash sha256:9f86... --token-file - < token
   daemonsetctl join --kubeconfig admin.conf --no-coordinator --dry-run)";
-
-bool Passing(const Error& error) { return error.kind() == ErrorKind::kRetry || error.kind() == ErrorKind::kTimeout; }
 
 std::string MachineId() {
   std::string id;
@@ -91,7 +92,9 @@ class Joiner {
   Task<Status> Steps() {
     std::optional<identity::MemoryFile> token;
     if (!ByAdministrator()) {
-      Result<identity::MemoryFile> file = identity::MemoryFile::Make(plan_.asks_as_text);
+      const Status made = co_await MakeBootstrapText();
+      if (!made) co_return made;
+      Result<identity::MemoryFile> file = identity::MemoryFile::Make(bootstrap_text_);
       if (!file) co_return file.error();
       token.emplace(std::move(*file));
     }
@@ -124,6 +127,21 @@ class Joiner {
     const Status written = Write(*issued);
     if (!written) co_return written;
     SayWhatIsNext();
+    co_return Ok();
+  }
+
+  // The token is in it, so it comes after the authority: no server sees the one that is not known by the other.
+  Task<Status> MakeBootstrapText() {
+    identity::ClusterAccess cluster{
+        .server = kube::ToString(plan_.server), .tls_server_name = "", .authority = plan_.authority};
+    if (!plan_.authority_digest.empty()) {
+      Result<std::string> authority =
+          co_await identity::FetchAuthority(plan_.server, plan_.authority_digest, &timeline_, &pool_);
+      if (!authority) co_return authority.error();
+      cluster.authority = std::move(*authority);
+      Say("the server's authority has the key of the given hash");
+    }
+    bootstrap_text_ = identity::KubeconfigWithToken(cluster, plan_.token);
     co_return Ok();
   }
 
@@ -176,7 +194,7 @@ class Joiner {
     bool told = ByAdministrator();
     for (;;) {
       const auto state = co_await request->Look(client);
-      if (!state && !Passing(state.error())) co_return state.error();
+      if (!state && !IsPassing(state.error())) co_return state.error();
       if (state && *state == SigningRequest::State::kIssued) break;
       if (state && *state == SigningRequest::State::kApproved && !std::exchange(told, true)) Say("it is approved");
       if (timeline_.mono() >= deadline) {
@@ -216,7 +234,7 @@ class Joiner {
             kManifests));
         co_return Ok();
       }
-      if (!Passing(error) || tries == kTries) co_return error.WithContext("the new certificate was tried");
+      if (!IsPassing(error) || tries == kTries) co_return error.WithContext("the new certificate was tried");
       co_await timeline_.SleepFor(kBetweenLooks);
     }
   }
@@ -244,7 +262,7 @@ class Joiner {
     Say(fmt::format("wrote {}, and {} names it", *stored, current));
     DAEMONSETD_RETURN_IF_ERROR(WriteFile(plan_.kubeconfig, identity::KubeconfigWithFile(cluster_, current)));
     if (!plan_.bootstrap_kubeconfig.empty()) {
-      DAEMONSETD_RETURN_IF_ERROR(WriteFile(plan_.bootstrap_kubeconfig, plan_.asks_as_text));
+      DAEMONSETD_RETURN_IF_ERROR(WriteFile(plan_.bootstrap_kubeconfig, bootstrap_text_));
     } else if (ByAdministrator()) {
       Say("wrote no bootstrap kubeconfig: an administrator's credentials are not kept");
     }
@@ -276,12 +294,13 @@ class Joiner {
   async::SystemTimeline timeline_;
   async::BlockingPool pool_{1};
   identity::ClusterAccess cluster_;
+  std::string bootstrap_text_;  // the kubeconfig to ask with; empty: an administrator's
   std::vector<std::unique_ptr<identity::ApiSession>> sessions_;
 };
 
 int Failed(const Surroundings& surroundings, const Error& error) {
   surroundings.err << "error: " << error.message() << '\n';
-  return Passing(error) ? kExitUnreachable : kExitError;
+  return IsPassing(error) ? kExitUnreachable : kExitError;
 }
 
 }  // namespace
@@ -300,6 +319,9 @@ CLI::App* AddJoin(CLI::App& app, JoinCommand& command) {
       ->type_name("FILE");
   join->add_option("--ca-file", command.authority_file, "Certificate of the authority that signs the server's")
       ->type_name("FILE");
+  join->add_option("--ca-cert-hash", command.authority_hash,
+                   "In place of --ca-file: the hash of that authority's key, as kubeadm prints it")
+      ->type_name("sha256:HEX");
   join->add_option("--node-name", command.node_name, "Name of the node (default: that of the configuration)")
       ->type_name("NAME");
   join->add_flag("--no-coordinator", command.no_coordinator, "Not among those who may coordinate rolling updates");

@@ -19,6 +19,7 @@ struct JoinCommand {
   std::string token;
   std::string token_file;  // "-": standard input
   std::string authority_file;
+  std::string authority_hash;  // in place of the file: "sha256:" and hexadecimal digits
   // As what.
   std::string node_name;  // empty: that of the configuration
   bool no_coordinator = false;

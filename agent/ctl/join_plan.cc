@@ -14,6 +14,7 @@
 #include "agent/decide/node_identity.h"
 #include "agent/identity/certificate.h"
 #include "agent/identity/certificate_files.h"
+#include "agent/identity/cluster_info.h"
 #include "agent/identity/kubeconfig_file.h"
 #include "agent/kube/transport/files.h"
 #include "agent/model/names.h"
@@ -49,30 +50,50 @@ Result<std::string> Token(const JoinCommand& command) {
   return token.substr(first, token.find_last_not_of(" \t\r\n") + 1 - first);
 }
 
-// The kubeconfig of who asks, out of server, token and authority.
-Result<std::string> BootstrapText(const JoinCommand& command) {
+// Server, token, and the authority or what it is known by.
+Status PlanBootstrap(const JoinCommand& command, JoinPlan& plan) {
   Result<std::string> token = Token(command);
   if (!token) return token.error();
-  Result<std::string> authority = kube::ReadSmallFile(command.authority_file, kMaximumAuthority);
-  if (!authority) return authority.error().WithContext(command.authority_file);
-  std::string text = identity::KubeconfigWithToken({.server = command.server, .authority = *authority}, *token);
+  if (!command.authority_file.empty()) {
+    Result<std::string> authority = kube::ReadSmallFile(command.authority_file, kMaximumAuthority);
+    if (!authority) return authority.error().WithContext(command.authority_file);
+    if (authority->empty()) return Wrong(fmt::format("{} is empty", command.authority_file));
+    plan.authority = std::move(*authority);
+  }
   // The same rules as for a file, and errors that name the option.
-  const kube::KubeconfigResult parsed = kube::ParseKubeconfig(text, "--server, --token");
+  const kube::KubeconfigResult parsed = kube::ParseKubeconfig(
+      identity::KubeconfigWithToken({.server = command.server, .authority = plan.authority}, *token),
+      "--server, --token");
   if (!parsed.kubeconfig) return Wrong(model::ToString(parsed.errors.front()));
-  return text;
+  plan.server = parsed.kubeconfig->server;
+  plan.token = std::move(*token);
+  if (command.authority_hash.empty()) return Ok();
+  if (!plan.server.tls) return Wrong("--ca-cert-hash is for a --server of https://");
+  Result<std::string> digest = identity::ParseKeyHash(command.authority_hash);
+  if (!digest) return digest.error().WithContext("--ca-cert-hash");
+  plan.authority_digest = std::move(*digest);
+  return Ok();
 }
 
 Status CheckWords(const JoinCommand& command) {
   const bool by_token = !command.token.empty() || !command.token_file.empty();
-  const bool by_server = by_token || !command.server.empty() || !command.authority_file.empty();
+  const bool has_authority = !command.authority_file.empty() || !command.authority_hash.empty();
+  const bool by_server = by_token || !command.server.empty() || has_authority;
   if (command.admin_kubeconfig.empty() && !by_server) {
-    return Wrong("say as whom to join: --kubeconfig FILE of an administrator, or --server, --ca-file and --token-file");
+    return Wrong(
+        "say as whom to join: --kubeconfig FILE of an administrator, or --server, --ca-file or --ca-cert-hash, and "
+        "--token-file");
   }
   if (!command.admin_kubeconfig.empty() && by_server) {
-    return Wrong("an administrator's --kubeconfig needs no --server, --token or --ca-file; leave one of both out");
+    return Wrong(
+        "an administrator's --kubeconfig needs no --server, --token, --ca-file or --ca-cert-hash; leave one of "
+        "both out");
   }
-  if (by_server && (command.server.empty() || command.authority_file.empty() || !by_token)) {
-    return Wrong("a bootstrap token needs all of --server, --ca-file, and --token-file or --token");
+  if (by_server && (command.server.empty() || !has_authority || !by_token)) {
+    return Wrong("a bootstrap token needs all of --server, --ca-file or --ca-cert-hash, and --token-file or --token");
+  }
+  if (!command.authority_file.empty() && !command.authority_hash.empty()) {
+    return Wrong("give --ca-file or --ca-cert-hash, not both");
   }
   if (!command.token.empty() && !command.token_file.empty()) return Wrong("give --token or --token-file, not both");
   return Ok();
@@ -138,9 +159,7 @@ Result<JoinPlan> PlanJoin(const JoinCommand& command) {
   plan.kubeconfig = message.kubeconfig().empty() ? kKubeconfig : message.kubeconfig();
   if (!command.force) DAEMONSETD_RETURN_IF_ERROR(CheckUnjoined(plan));
   if (command.admin_kubeconfig.empty()) {
-    Result<std::string> text = BootstrapText(command);
-    if (!text) return text.error();
-    plan.asks_as_text = std::move(*text);
+    DAEMONSETD_RETURN_IF_ERROR(PlanBootstrap(command, plan));
     plan.bootstrap_kubeconfig = message.bootstrapkubeconfig();
   } else {
     plan.asks_as = fs::absolute(command.admin_kubeconfig).string();

@@ -8,6 +8,7 @@
 #include "agent/base/result.h"
 #include "agent/ctl/join.h"
 #include "agent/identity/signing_request.h"
+#include "agent/kube/transport/kubeconfig.h"
 
 namespace daemonsetd::ctl {
 
@@ -18,8 +19,11 @@ struct JoinPlan {
   std::string bootstrap_kubeconfig;  // likewise, with a token
   std::string drop_in;               // empty: the configuration says all that it has to
   std::string drop_in_text;
-  std::string asks_as;  // the kubeconfig to ask with: a file, or empty for `asks_as_text`
-  std::string asks_as_text;
+  std::string asks_as;  // the kubeconfig to ask with; empty: with `token` at `server`
+  kube::ServerAddress server;
+  std::string authority;         // in PEM form: who vouches for the server;
+  std::string authority_digest;  // or, when that is empty, what the key of those who do is known by
+  std::string token;
 };
 
 // kInvalid: the command line or the configuration is wrong; kExists: this node has an identity already.

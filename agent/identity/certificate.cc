@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "agent/kube/transport/openssl.h"
+#include "agent/kube/transport/tls.h"
 
 namespace daemonsetd::identity {
 namespace {
@@ -37,6 +38,12 @@ Error Invalid(std::string message) { return Error(ErrorKind::kInvalid, std::move
 
 Error Failed(std::string_view what) {
   return Error(ErrorKind::kFatal, fmt::format("{}: OpenSSL says: {}", what, LastReason()));
+}
+
+Bio Writer() {
+  Bio bio(BIO_new(BIO_s_mem()));
+  if (!bio) throw std::bad_alloc();
+  return bio;
 }
 
 std::string Written(const Bio& bio) {
@@ -150,8 +157,7 @@ bool AddEntry(X509_NAME* name, const char* field, const std::string& text) {
 Result<std::string> NewKey() {
   const Key key(EVP_EC_gen("P-256"));
   if (!key) return Failed("cannot make a key");
-  const Bio bio(BIO_new(BIO_s_mem()));
-  if (!bio) throw std::bad_alloc();
+  const Bio bio = Writer();
   if (PEM_write_bio_PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1) {
     return Failed("cannot write the key");
   }
@@ -172,8 +178,7 @@ Result<std::string> NewSigningRequest(const std::string& key, const std::string&
       X509_REQ_sign(request.get(), pair->get(), EVP_sha256()) == 0) {
     return Failed("cannot sign the request");
   }
-  const Bio bio(BIO_new(BIO_s_mem()));
-  if (!bio) throw std::bad_alloc();
+  const Bio bio = Writer();
   if (PEM_write_bio_X509_REQ(bio.get(), request.get()) != 1) return Failed("cannot write the request");
   return Written(bio);
 }
@@ -187,6 +192,24 @@ Result<decide::CertificateFacts> ReadCertificate(const std::string& pem) {
   Subject subject = ReadSubject(X509_get_subject_name(certificate->get()));
   return decide::CertificateFacts{
       .user = std::move(subject.user), .groups = std::move(subject.groups), .not_before = *from, .not_after = *to};
+}
+
+Result<std::string> CertificatesOfKey(const std::string& pem, const std::string& key_digest) {
+  DAEMONSETD_RETURN_IF_ERROR(CheckSize(pem));
+  const Bio in = Reader(pem);
+  const Bio out = Writer();
+  while (const Certificate certificate{PEM_read_bio_X509(in.get(), nullptr, NoPassphrase, nullptr)}) {
+    unsigned char* der = nullptr;
+    const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate.get()), &der);
+    if (size <= 0) continue;
+    const std::string key(reinterpret_cast<const char*>(der), static_cast<std::size_t>(size));
+    OPENSSL_free(der);
+    if (kube::Sha256(key) == key_digest && PEM_write_bio_X509(out.get(), certificate.get()) != 1) {
+      return Failed("cannot write the certificate");
+    }
+  }
+  ERR_clear_error();
+  return Written(out);
 }
 
 Status CheckKey(const std::string& certificate, const std::string& key) {

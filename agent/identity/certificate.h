@@ -21,6 +21,9 @@ Result<std::string> NewSigningRequest(const std::string& key, const std::string&
 
 // The first certificate in `pem`. kInvalid with a reason that fits behind a file's name: "holds no certificate".
 Result<decide::CertificateFacts> ReadCertificate(const std::string& pem);
+// Those certificates in `pem`, likewise as PEM, whose public key (its SubjectPublicKeyInfo) has this SHA-256, raw;
+// empty for none. kInvalid: `pem` is too large.
+Result<std::string> CertificatesOfKey(const std::string& pem, const std::string& key_digest);
 // kInvalid when `key` is not the one that the first certificate was made for.
 Status CheckKey(const std::string& certificate, const std::string& key);
 

@@ -2,12 +2,13 @@
 
 import base64
 import datetime
+import hashlib
 import json
 import os
 import subprocess
 
 import daemon
-from cluster import ClusterError
+from cluster import openssl
 
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
@@ -123,6 +124,32 @@ def make_token(cluster, *groups):
     return f"{identity}.{secret}"
 
 
+def key_hash(certificate):
+    """Of the key in a certificate, as kubeadm prints it: the words of a public key in PEM are its DER form."""
+    pem = openssl("x509", "-in", certificate, "-noout", "-pubkey")
+    der = base64.b64decode("".join(line for line in pem.splitlines() if not line.startswith("-----")))
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
+
+
+def cluster_info(url, *authorities):
+    """The ConfigMap that kubeadm shows to everybody."""
+    pem = "".join(file.read_text() for file in authorities)
+    kubeconfig = f"""\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: {base64.b64encode(pem.encode()).decode()}
+    server: {url}
+  name: ""
+contexts: null
+current-context: ""
+kind: Config
+users: null
+"""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "kube-public", "name": "cluster-info"},
+            "data": {"kubeconfig": kubeconfig}}
+
+
 def request_object(name, pem, usages=("client auth", "digital signature"), signer=CLIENT_SIGNER):
     return {"metadata": {"name": name}, "spec": {"request": base64.b64encode(pem.encode()).decode(),
                                                  "signerName": signer, "usages": list(usages)}}
@@ -163,10 +190,3 @@ extendedKeyUsage = clientAuth
             "-in", request, "-out", certificate, "-startdate", f"{now + begin:%Y%m%d%H%M%SZ}",
             "-enddate", f"{now + end:%Y%m%d%H%M%SZ}")
     return certificate.read_text() + key.read_text()
-
-
-def openssl(*arguments):
-    result = subprocess.run(["openssl", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if result.returncode != 0:
-        raise ClusterError(f"openssl {arguments[0]} failed: {result.stderr.strip()}")
-    return result.stdout

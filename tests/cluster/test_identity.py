@@ -1,6 +1,7 @@
 """How a node gets its identity at the API server, and keeps it: joining, renewal, what comes after the end of a
 certificate, and who may approve what."""
 
+import base64
 import contextlib
 import datetime
 import os
@@ -10,12 +11,14 @@ import stat
 
 import pytest
 
+from cluster import Pki
 from cluster_node import grant_access
 from conftest import BUILD, RIGHTS
 from daemon import metric
 from fault_proxy import FaultProxy
-from identity import (BOOTSTRAP_GROUP, DAY, REQUESTS, JoiningAgent, conditions, make_token, request_object,
-                      signing_request)
+from identity import (BOOTSTRAP_GROUP, DAY, JOIN_SECONDS, REQUESTS, JoiningAgent, cluster_info, conditions, key_hash,
+                      make_token, request_object, signing_request)
+from strange_server import StrangeServer
 from workloads import workload
 
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -45,6 +48,14 @@ def make_agent(joined_cluster, tmp_path):
         for path in (f"/api/v1/nodes/{agent.name}", f"{LEASES}/{agent.name}"):
             joined_cluster.client().delete(path, absent=None)
         agent.forget_requests()
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """Keys and certificates of somebody else's cluster."""
+    pki = Pki(tmp_path_factory.mktemp("stranger"))
+    pki.make()
+    return pki
 
 
 def mode(path):
@@ -120,12 +131,72 @@ def test_a_bootstrap_token_joins_a_node_that_somebody_approves(joined_cluster, m
     assert agent.requests()[0]["spec"]["username"].startswith("system:bootstrap:")
 
 
+@pytest.fixture
+def publish_authority(joined_cluster):
+    """publish_authority(*files): cluster-info for everybody, as kubeadm has it, taken away at the end."""
+    made = [("rolebindings", "rbac.authorization.k8s.io"), ("roles", "rbac.authorization.k8s.io"), ("configmaps", "")]
+
+    def publish(*authorities):
+        where = {"namespace": "kube-public", "name": "cluster-info"}
+        joined_cluster.apply(
+            cluster_info(joined_cluster.url, *authorities),
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": where,
+             "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"],
+                        "verbs": ["get"]}]},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": where,
+             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "cluster-info"},
+             "subjects": [{"kind": "User", "name": "system:anonymous"}]})
+
+    yield publish
+    for resource, group in made:
+        root = f"/apis/{group}/v1" if group else "/api/v1"
+        joined_cluster.client().delete(f"{root}/namespaces/kube-public/{resource}/cluster-info", absent=None)
+
+
+def test_a_bootstrap_token_joins_by_the_hash_of_the_authoritys_key(joined_cluster, make_agent, publish_authority,
+                                                                   stranger):
+    agent = make_agent("join-4")
+    asked = ("--server", joined_cluster.url, "--token", make_token(joined_cluster, BOOTSTRAP_GROUP), "--ca-cert-hash")
+    code, _, err = agent.joined(*asked, key_hash(joined_cluster.pki.ca))
+    assert code == 1 and "403" in err and "use --ca-file" in err, "this server shows nothing to strangers"
+    publish_authority(stranger.ca, joined_cluster.pki.ca)
+    code, _, err = agent.joined(*asked, key_hash(joined_cluster.pki.server))
+    assert code == 1 and "no authority that the server names has the key of this hash" in err
+    assert agent.requests() == []
+
+    with agent.join(*asked, key_hash(joined_cluster.pki.ca).upper().replace("SHA", "sha")) as process:
+        joined_cluster.kubectl("certificate", "approve", agent.wait_for_request()["metadata"]["name"])
+        out, err = process.communicate(timeout=JOIN_SECONDS)
+    assert process.returncode == 0 and "authority has the key of the given hash" in out, err
+    assert agent.who()["username"] == "daemonsetd:node:join-4"
+    for kubeconfig in (agent.kubeconfig, agent.bootstrap):
+        told = re.search("certificate-authority-data: (.*)", kubeconfig.read_text())[1]
+        assert base64.b64decode(told).decode() == joined_cluster.pki.ca.read_text(), "the stranger's is not trusted"
+
+
+def test_who_answers_in_the_servers_place_gets_no_token(joined_cluster, make_agent, stranger):
+    """It knows the right authority, as everybody may, and names its own beside."""
+    agent = make_agent("join-5")
+    info = cluster_info(joined_cluster.url, stranger.ca, joined_cluster.pki.ca)
+    with contextlib.closing(StrangeServer(*stranger.files("server"), status=200, answer=info)) as server:
+        arguments = ("--server", f"https://127.0.0.1:{server.port}", "--token", make_token(joined_cluster),
+                     "--ca-cert-hash", key_hash(joined_cluster.pki.ca))
+        for dry in ((), ("--dry-run",)):
+            code, out, err = agent.joined(*arguments, *dry)
+            assert code == 1 and "certificate is signed by an authority that" in err, out
+        assert server.asked == 2 * [("GET", "/api/v1/namespaces/kube-public/configmaps/cluster-info", None)]
+    assert not agent.kubeconfig.exists() and not agent.bootstrap.exists()
+
+
 def test_join_says_what_is_wrong(joined_cluster, make_agent):
     agent = make_agent("join-3")
     server = ("--server", joined_cluster.url, "--ca-file", joined_cluster.pki.ca)
     for arguments, code, text in (
             ((), 2, "say as whom to join"),
             (server, 2, "needs all of"),
+            ((*server, "--token", "a", "--ca-cert-hash", f"sha256:{'a' * 64}"), 2, "not both"),
+            ((*server[:2], "--token", "a", "--ca-cert-hash", f"sha256:{'a' * 63}"), 2, "64 hexadecimal digits"),
+            (("--server", "http://127.0.0.1:9", "--token", "a", "--ca-cert-hash", f"sha256:{'a' * 64}"), 2, "https://"),
             (("--kubeconfig", joined_cluster.admin_kubeconfig, "--token", "a"), 2, "leave one of both out"),
             (("--kubeconfig", "/nonexistent"), 1, "no such file"),
             ((*server, "--token", "abcdef.0123456789abcdef"), 1, "401"),

@@ -10,12 +10,16 @@ import threading
 
 
 class StrangeServer:
-    """Answers every request with 503, as a balancer does that has no server behind it."""
+    """Answers every request with 503, as a balancer does that has no server behind it, or with an object. `asked`: what
+    it was asked, each with the credentials in its header."""
 
-    def __init__(self, certificate, key, status=503):
+    def __init__(self, certificate, key, status=503, answer=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        self._server = _TlsServer(("127.0.0.1", 0), _handler(status))
+        self.asked = []
+        answer = answer or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status,
+                            "message": "no server is available"}
+        self._server = _TlsServer(("127.0.0.1", 0), _handler(status, answer, self.asked))
         self._server.context = context
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -48,15 +52,15 @@ class _TlsServer(http.server.ThreadingHTTPServer):
             super().finish_request(encrypted, client_address)
 
 
-def _handler(status):
-    body = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status,
-                       "message": "no server is available"}).encode()
+def _handler(status, object_, asked):
+    body = json.dumps(object_).encode()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked.append((self.command, self.path, self.headers.get("Authorization")))
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

@@ -208,6 +208,20 @@ Error HandshakeProblem(const Code& error, const TlsSession& session) {
 
 }  // namespace
 
+Task<Result<std::string>> ReadBody(HttpConnection* connection, std::size_t maximum) {
+  const Error too_large(ErrorKind::kInvalid, fmt::format("the answer is larger than {} MiB", maximum / (1024 * 1024)));
+  if (connection->announced() > maximum) co_return too_large;
+  std::string body;
+  body.reserve(std::min<std::size_t>(connection->announced(), std::size_t{1} << 20));
+  while (true) {
+    const Result<std::string> piece = co_await connection->ReadPiece();
+    if (!piece) co_return piece.error();
+    if (piece->empty()) co_return body;
+    if (body.size() + piece->size() > maximum) co_return too_large;
+    body += *piece;
+  }
+}
+
 Task<ConnectionResult> ConnectTo(asio::ip::address address, std::shared_ptr<const Access> access) {
   const tcp::endpoint endpoint(address, access->server.port);
   tcp::socket socket(co_await asio::this_coro::executor);

@@ -42,6 +42,9 @@ class HttpConnection {
   MonoTime idle_since;           // for who keeps it
 };
 
+// The rest of the answer under way. kInvalid when it is larger than `maximum` bytes.
+Task<Result<std::string>> ReadBody(HttpConnection* connection, std::size_t maximum);
+
 using ConnectionResult = Result<std::unique_ptr<HttpConnection>>;
 
 // Connects to one address of the server, TLS handshake included. kRetry with the reason, kDenied when the server's

@@ -45,21 +45,6 @@ bool IsIdempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE";
 }
 
-Task<Result<std::string>> ReadBody(HttpConnection* connection) {
-  const Error too_large(ErrorKind::kInvalid,
-                        fmt::format("the answer is larger than {} MiB", kMaximumBody / (1024 * 1024)));
-  if (connection->announced() > kMaximumBody) co_return too_large;
-  std::string body;
-  body.reserve(std::min<std::size_t>(connection->announced(), std::size_t{1} << 20));
-  while (true) {
-    const Result<std::string> piece = co_await connection->ReadPiece();
-    if (!piece) co_return piece.error();
-    if (piece->empty()) co_return body;
-    if (body.size() + piece->size() > kMaximumBody) co_return too_large;
-    body += *piece;
-  }
-}
-
 class Stream final : public HttpStream {
  public:
   Stream(async::Timeline& timeline, std::string server, std::unique_ptr<HttpConnection> connection,
@@ -171,7 +156,7 @@ Task<Result<HttpResponse>> KubeconfigTransport::Impl::Exchange(HttpRequest reque
 
 Task<Result<HttpResponse>> KubeconfigTransport::Impl::ReadToEnd(Begun begun, std::shared_ptr<Progress> progress) {
   progress->phase = "reading the answer";
-  Result<std::string> body = co_await ReadBody(begun.connection.get());
+  Result<std::string> body = co_await ReadBody(begun.connection.get(), kMaximumBody);
   if (!body) co_return body.error().WithContext(progress->server);
   idle->Put(std::move(begun.connection));
   begun.response.body = std::move(*body);

@@ -196,6 +196,7 @@ TEST_F(CliTest, CompletesTheNewVerbs) {
   EXPECT_EQ(RunHere({"__complete", "--", "events", "--fo"}).out, "--for\n");
   EXPECT_EQ(RunHere({"__complete", "--", "jo"}).out, "join\n");
   EXPECT_EQ(RunHere({"__complete", "--", "join", "--dr"}).out, "--dry-run\n");
+  EXPECT_EQ(RunHere({"__complete", "--", "join", "--ca-"}).out, "--ca-file\n--ca-cert-hash\n");
   EXPECT_EQ(RunHere({"__complete", "--", "join", "--ca-file", ""}).out, "") << "the shell knows files";
 }
 
@@ -205,6 +206,7 @@ TEST_F(CliTest, JoinSaysWhatIsMissing) {
   EXPECT_THAT(alone.err, HasSubstr("--kubeconfig FILE of an administrator"));
   EXPECT_THAT(RunHere({"join", "--server", "https://a", "--token", "t"}).err, HasSubstr("needs all of"));
   EXPECT_THAT(RunHere({"join", "--kubeconfig", "a", "--token", "t"}).err, HasSubstr("leave one of both out"));
+  EXPECT_THAT(RunHere({"join", "--kubeconfig", "a", "--ca-cert-hash", "t"}).err, HasSubstr("leave one of both out"));
 }
 
 TEST_F(CliTest, BashReadsItsScript) {

@@ -54,6 +54,21 @@ std::string Authority::Sign(const std::string& request, WallTime from, WallTime 
   return Text(out.get());
 }
 
+std::string DigestOfKey(const std::string& key) {
+  const std::shared_ptr<BIO> in(BIO_new_mem_buf(key.data(), static_cast<int>(key.size())), BIO_free_all);
+  const std::shared_ptr<EVP_PKEY> pair(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  Check(pair != nullptr, "read the key");
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(pair.get(), &der);
+  Check(size > 0, "write the public key");
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int length = 0;
+  const bool made = EVP_Digest(der, static_cast<std::size_t>(size), digest, &length, EVP_sha256(), nullptr) == 1;
+  OPENSSL_free(der);
+  Check(made, "digest");
+  return {reinterpret_cast<const char*>(digest), length};
+}
+
 std::string SigningRequestWith(const RequestParts& parts) {
   const std::shared_ptr<EVP_PKEY> key = MakeKey(parts.rsa_bits);
   const std::shared_ptr<X509_REQ> request(X509_REQ_new(), X509_REQ_free);

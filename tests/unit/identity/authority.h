@@ -21,6 +21,9 @@ class Authority {
   std::shared_ptr<EVP_PKEY> key_;
 };
 
+// SHA-256 of the public key that belongs to `key`, as SubjectPublicKeyInfo, raw.
+std::string DigestOfKey(const std::string& key);
+
 struct RequestParts {
   const char* alternative_name = nullptr;  // "DNS:a"
   const char* extra_field = nullptr;       // of the subject: "OU"

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "agent/identity/cluster_info.h"
 #include "tests/unit/identity/authority.h"
 
 namespace daemonsetd::identity {
@@ -52,6 +53,30 @@ TEST(Certificate, AnIssuedOneAndItsKey) {
   EXPECT_TRUE(CheckKey(issued, key));
   EXPECT_FALSE(CheckKey(issued, NewKey().value()));
   EXPECT_TRUE(CheckKey(issued + key, issued + key)) << "both in one file";
+}
+
+TEST(Certificate, OnesAreChosenByTheHashOfTheirKey) {
+  const Authority authority;
+  const WallTime now{Seconds(1'700'000'000)};
+  const std::string key = NewKey().value();
+  const std::string ours =
+      authority.Sign(NewSigningRequest(key, kUser, {"daemonsetd:nodes"}).value(), now, now + Hours(1));
+  const std::string other = authority.Sign(RequestFor(kUser, {"daemonsetd:nodes"}), now, now + Hours(1));
+  const std::string digest = testing::DigestOfKey(key);
+  EXPECT_EQ(CertificatesOfKey(other + "words between\n" + ours + other, digest).value(), ours);
+  EXPECT_EQ(CertificatesOfKey(other, digest).value(), "");
+  EXPECT_EQ(CertificatesOfKey("", digest).value(), "");
+  EXPECT_EQ(CertificatesOfKey(ours.substr(0, 100), digest).value(), "");
+  EXPECT_FALSE(CertificatesOfKey(std::string(kMaximumPem + 1, 'a'), digest));
+}
+
+TEST(Certificate, AHashOfAKeyIsRead) {
+  const std::string digits = "00ff" + std::string(58, '1') + "aB";
+  EXPECT_EQ(ParseKeyHash("sha256:" + digits).value(), std::string("\x00\xff", 2) + std::string(29, '\x11') + "\xab");
+  for (const std::string& text : {std::string(), digits, "sha1:" + digits, "sha256:" + digits.substr(2),
+                                  "sha256:" + digits + "00", "sha256:g" + digits.substr(1)}) {
+    EXPECT_FALSE(ParseKeyHash(text)) << text;
+  }
 }
 
 TEST(Certificate, KeysAreNeverTheSame) { EXPECT_NE(NewKey().value(), NewKey().value()); }
