@@ -131,7 +131,8 @@ statusv1::PodSummary Summarize(const PodWorker& worker, const pods::RuntimeView&
   summary.set_template_hash(worker.identity().template_hash);
   *summary.mutable_labels() = pod.metadata().labels();
   *summary.mutable_annotations() = pod.metadata().annotations();
-  summary.set_message(worker.terminating() ? fmt::format("stopping: {}", worker.termination_reason())
+  summary.set_message(worker.terminating() ? fmt::format("{}: {}", worker.evicted() ? "evicted" : "stopping",
+                                                         worker.termination_reason())
                                            : worker.waiting_for());
   if (const auto* observed = view.Find(pod.metadata().uid()); observed && observed->newest_sandbox()) {
     summary.set_sandbox_id(observed->newest_sandbox()->id());

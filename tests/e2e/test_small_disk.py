@@ -1,17 +1,20 @@
-"""A disk that images fill: the runtime's files lie on a small file system of their own, and the node recovers by itself."""
+"""A disk that fills up: the runtime's files, and in one test the pods' too, lie on a small file system of their own, and
+the node recovers by itself."""
 
 import pathlib
+import re
 import subprocess
 import tempfile
 
 import containerd as containerd_module
 import pytest
 from containerd import images
-from daemon import metric
+from daemon import NO_EVICTION, metric
 from manifests import container, daemon_set
 
 DISK_BYTES = 224 << 20
 IMAGE_BYTES = 12 << 20  # once packed and once unpacked
+FILL_BYTES = 110 << 20  # half of it
 CONFIG = {"imageGCHighThresholdPercent": 60, "imageGCLowThresholdPercent": 40, "imageMinimumGCAge": "0s",
           "imageGCPeriod": "1s", "pinnedImages": ["docker.io/test/pinned:*"]}
 
@@ -103,6 +106,102 @@ def test_a_disk_full_of_images_is_brought_down_in_the_order_of_use(make_daemon, 
     assert images.PAUSE_IMAGE in runtime._managed_images()
     agent.apply("b.yaml", daemon_set("b", [container(imagePullPolicy="Never")], nodeSelector={"no": "where"}))
     ballast.unlink()
+
+
+class Node:
+    """An agent whose pods write to the small disk, and evicts when less than a third of it is left."""
+
+    def __init__(self, make_daemon, runtime):
+        self.disk = runtime.directory / "root"
+        self.agent = make_daemon(config={
+            "podRoot": str(self.disk / "kubelet"), "logDirectory": str(self.disk / "logs"),
+            "containerLogMaxSize": "1Gi", "imageMinimumGCAge": "0s", "imageGCPeriod": "1s",
+            "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
+            "pinnedImages": ["docker.io/test/pinned:*"], "evictionPressureTransitionPeriod": "8s",
+            "evictionHard": {**NO_EVICTION, "nodefs.available": "33%", "imagefs.available": "33%"}})
+
+    def condition(self):
+        return next(one["status"] for one in self.agent.json("/v1/node")["conditions"] if one["type"] == "DiskPressure")
+
+    def container(self, name):
+        ready = self.agent.pods_ready(name)
+        return ready and ready[0]["containers"][0]["containerId"]
+
+    def evicted(self):
+        """The DaemonSets whose pods were evicted, in that order."""
+        return re.findall(r"evicting a pod.*?default/([a-z]+)-", self.agent.log.read_text())
+
+    def wait(self, condition, what):
+        return self.agent.wait_for(condition, what, 120)
+
+
+def once(mark, command):
+    """A script that does it once: the pod that takes the place of an evicted one finds the mark."""
+    return f"[ -e /marks/{mark} ] || {{ touch /marks/{mark}; {command}; }}; sleep 100000"
+
+
+def test_a_disk_that_images_logs_and_a_pod_fill_comes_back_by_itself(make_daemon, runtime, tmp_path):
+    node = Node(make_daemon, runtime)
+    agent = node.agent
+    marks = {"volumes": [{"name": "marks", "hostPath": {"path": str(tmp_path)}}]}
+    mounted = [{"name": "marks", "mountPath": "/marks"}]
+    agent.apply("critical.yaml", daemon_set("critical", priority=2_000_000_000))
+    agent.apply("high.yaml", daemon_set("high", priority=100))
+    agent.apply("low.yaml", daemon_set("low", priority=0))
+    requests = {"requests": {"ephemeral-storage": "20Mi"}}
+    agent.apply("modest.yaml", daemon_set("modest", [container(resources=requests)], priority=-100))
+    agent.start()
+    staying = {name: node.wait(lambda: node.container(name), f"{name} to run")
+               for name in ("critical", "high", "modest")}
+    low = node.wait(lambda: node.container("low"), "low to run")
+    foreign = node.disk / "foreign"
+    foreign.write_bytes(bytes(1 << 20))
+
+    # Images go before any pod does.
+    pile = Pile(runtime, agent, tmp_path)
+    pile.add("pinned")
+    names = []
+    while "Attempting to reclaim ephemeral-storage" not in agent.ctl("events"):
+        assert len(names) < 9, f"nothing was reclaimed:\n{agent.log_tail()}"
+        names.append(f"unused-{len(names)}")
+        pile.add(names[-1])
+        node.wait(lambda: full(runtime) < 67 or "EvictionThresholdMet" in agent.ctl("events"), "the need to be seen")
+    node.wait(lambda: not pile.left(names), "the images that nothing needs to go")
+    assert pile.has("pinned")
+    assert {images.BUSYBOX_IMAGE, images.PAUSE_IMAGE} <= runtime._managed_images()
+    assert node.evicted() == []
+    node.wait(lambda: node.condition() == "False", "the pressure to be over")
+
+    # What writes logs without end goes, being the least important that uses more than it asked for; what asked for what
+    # it uses stays, however unimportant. While there is pressure the next one waits.
+    script = once("logged", f"yes {4000 * 'x'} | head -c {FILL_BYTES}")
+    agent.apply("logger.yaml", daemon_set("logger", [container(script=script, volumeMounts=mounted)], priority=-10,
+                                          **marks))
+    node.wait(lambda: node.evicted() == ["logger"], "the logger to be evicted")
+    node.wait(lambda: full(runtime) < 67, "its logs to be gone")
+    node.wait(lambda: "the node has DiskPressure" in agent.ctl("explain", "logger", check=False).stdout,
+              "the next logger to wait for the end of the pressure")
+    node.wait(lambda: node.container("logger"), "the logger to run again")
+    assert "NodeHasDiskPressure" in agent.ctl("events") and "NodeHasNoDiskPressure" in agent.ctl("events")
+    assert node.container("low") == low
+    agent.delete("logger.yaml")
+    node.wait(lambda: not agent.pods("logger"), "the logger to go")
+
+    # A pod that writes to its volume goes in its turn: the less important one is tried first.
+    volumes = [*marks["volumes"], {"name": "scratch", "emptyDir": {}}]
+    scratch = [*mounted, {"name": "scratch", "mountPath": "/scratch"}]
+    script = once("filled", f"head -c {FILL_BYTES} /dev/zero > /scratch/junk")
+    agent.apply("runaway.yaml", daemon_set("runaway", [container(script=script, volumeMounts=scratch)], priority=50,
+                                           volumes=volumes))
+    node.wait(lambda: node.evicted() == ["logger", "low", "runaway"], "the runaway pod to be evicted")
+    node.wait(lambda: full(runtime) < 67, "its files to be gone")
+    node.wait(lambda: node.container("runaway") and node.container("low"), "both to run again")
+    assert node.condition() == "False"
+    assert node.evicted() == ["logger", "low", "runaway"]
+    assert {name: node.container(name) for name in staying} == staying
+    assert foreign.exists() and pile.has("pinned")
+    assert metric(agent.get("/metrics")[1], "daemonsetd_evictions") == 3
+    foreign.unlink()
 
 
 def full(runtime):

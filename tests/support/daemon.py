@@ -18,6 +18,9 @@ import unit_sandbox
 READY_SECONDS = 30
 STOP_SECONDS = 20
 REQUEST_SECONDS = 10
+# How full the disk of the machine is that runs the tests is none of their business.
+SIGNALS = ("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree")
+NO_EVICTION = dict.fromkeys(SIGNALS, "0%")
 
 
 class DaemonError(Exception):
@@ -110,6 +113,7 @@ class Daemon:
             "containerLogDirectory": str(self.container_logs),
             "socketPath": str(self.socket),
             "socketGroup": "",
+            "evictionHard": NO_EVICTION,
             **self.config,
         }
         # JSON is YAML, and spares the tests a YAML library.

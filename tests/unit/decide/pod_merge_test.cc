@@ -326,6 +326,22 @@ TEST_F(PodMergeTest, ATerminalPhaseIsFinal) {
 
 // ---- DaemonSets that go
 
+TEST_F(PodMergeTest, TellsTheServerOfAnEvictionThatOnlyTheCheckpointKnows) {
+  HostSet();
+  input.sets[0].replace_failed = false;
+  AddObject("p").mutable_status()->set_phase("Running");
+  LocalPod& evicted = AddLocal("p", "p");
+  evicted.status = nullptr;
+  evicted.has_worker = false;
+  evicted.ended = true;
+  evicted.terminal_phase = "Failed";
+  evicted.end = PodEnd{.reason = "Evicted", .message = "why"};
+  EXPECT_THAT(Actions(), ElementsAre("write status of object p"));
+  const auto& write = std::get<merge::WriteStatus>(plan.actions.at(0));
+  EXPECT_EQ(write.status.phase(), "Failed");
+  EXPECT_EQ(write.status.reason(), "Evicted");
+}
+
 TEST_F(PodMergeTest, DeletesPodsOfADaemonSetThatIsGone) {
   AddObject("p");
   AddLocal("p", "p");
