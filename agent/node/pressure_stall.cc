@@ -14,7 +14,7 @@
 namespace daemonsetd::node {
 namespace {
 
-// Microseconds. A window of two seconds is open to everybody (kernel 6.1); the terminating zero belongs to it.
+// Microseconds. A window of two seconds is open to everybody (kernel 6.4); the terminating zero belongs to it.
 constexpr std::string_view kTrigger("some 200000 2000000\0", 20);
 
 }  // namespace
