@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 
 import package
+from deb import repacked
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OLDER = "0.0.9"
@@ -69,17 +70,14 @@ def needed_libraries(program):
     return needed
 
 
-def older_deb(deb, directory):
-    """The package as if it had been released as 0.0.9, with another configuration file."""
-    tree = directory / "tree"
-    run("dpkg-deb", "--raw-extract", deb, tree)
-    control = tree / "DEBIAN/control"
-    control.write_text(re.sub(r"^Version: .*$", f"Version: {OLDER}", control.read_text(), flags=re.MULTILINE))
+def edit_config(tree):
     with (tree / "etc/daemonsetd/config.yaml").open("a") as config:
         config.write(ADDED_TO_OLDER_CONFIG)
-    older = directory / f"daemonsetd_{OLDER}_amd64.deb"
-    run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, older)
-    return older
+
+
+def older_deb(deb, directory):
+    """The package as if it had been released as 0.0.9, with another configuration file."""
+    return repacked(deb, directory / "older", OLDER, change=edit_config)
 
 
 def older_rpm(rpm, directory):
@@ -87,8 +85,7 @@ def older_rpm(rpm, directory):
     tree = directory / "tree"
     tree.mkdir()
     unpack(rpm, tree)
-    with (tree / "etc/daemonsetd/config.yaml").open("a") as config:
-        config.write(ADDED_TO_OLDER_CONFIG)
+    edit_config(tree)
     text = (ROOT / "packaging/rpm/daemonsetd.spec").read_text()
     text = re.sub(r"^(Version: +).*$", rf"\g<1>{OLDER}", text, flags=re.MULTILINE)
     start, end = text.index("%install\n"), text.index("%files\n")

@@ -15,7 +15,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "packaging" / "build"), str(ROOT / "tests" / "packaging")]
+sys.path[:0] = [str(ROOT / place) for place in ("packaging/build", "tests/packaging", "tests/support")]
 import archives  # noqa: E402
 import package  # noqa: E402
 import roots  # noqa: E402

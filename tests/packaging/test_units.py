@@ -32,15 +32,7 @@ def run(*command, **options):
 
 
 def entries(path=UNIT):
-    """[(section, key, value)] of a unit."""
-    section, found = None, []
-    for line in path.read_text().splitlines():
-        if line.startswith("["):
-            section = line.strip("[]")
-        elif line.strip() and line[0] not in "#;":
-            key, value = line.split("=", 1)
-            found.append((section, key, value))
-    return found
+    return unit_sandbox.entries(path)
 
 
 def values(key):

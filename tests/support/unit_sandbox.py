@@ -44,17 +44,17 @@ SANITIZER_CALLS = "ptrace,wait4"  # it looks for leaks at the end, in a thread t
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def service_section(path):
-    """Directives of [Service], in their order: a key may come several times."""
-    section, entries = None, []
+def entries(path):
+    """[(section, key, value)] of a unit or another file of systemd's, in their order: a key may come several times."""
+    section, found = None, []
     for line in path.read_text().replace("\\\n", " ").splitlines():
         line = line.strip()
         if line.startswith("["):
-            section = line
-        elif line and line[0] not in "#;" and section == "[Service]":
+            section = line.strip("[]")
+        elif line and line[0] not in "#;":
             key, value = line.split("=", 1)
-            entries.append((key.strip(), value.strip()))
-    return entries
+            found.append((section, key.strip(), value.strip()))
+    return found
 
 
 def systemd_analyze(*arguments):
@@ -185,9 +185,9 @@ def flag_filters(directives, deny):
 
 
 def apply(unit, kill, also):
-    entries = service_section(unit)
-    directives = dict(entries)
-    calls = allowed_calls(value for key, value in entries if key == "SystemCallFilter")
+    service = [(key, value) for section, key, value in entries(unit) if section == "Service"]
+    directives = dict(service)
+    calls = allowed_calls(value for key, value in service if key == "SystemCallFilter")
     if calls:
         calls |= also
     known = NOT_OF_THE_PROCESS | {
