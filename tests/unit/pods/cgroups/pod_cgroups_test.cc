@@ -108,7 +108,7 @@ class PodCgroupsTest : public PodEngineTest {
 TEST_F(PodCgroupsTest, APodsSandboxIsMadeInItsGroup) {
   Run(WithMemory("a", 64));
   ASSERT_THAT(Sandboxes(), SizeIs(1));
-  const v1::PodSandboxConfig& config = Sandboxes()[0].config();
+  const v1::PodSandboxConfig config = Sandboxes()[0].config();
   const std::string group = GroupOf(config.metadata().uid());
   EXPECT_EQ(config.linux().cgroup_parent(), group);
   EXPECT_EQ(decide::ValueOf(config.annotations(), decide::kCgroupParentAnnotation), group);
@@ -212,7 +212,7 @@ TEST_F(PodCgroupsTest, WithSystemdTheParentIsASlice) {
   by_systemd = true;
   Run(WithMemory("a", 64));
   ASSERT_THAT(Sandboxes(), SizeIs(1));
-  const v1::PodSandboxConfig& config = Sandboxes()[0].config();
+  const v1::PodSandboxConfig config = Sandboxes()[0].config();
   EXPECT_EQ(config.linux().cgroup_parent(),
             decide::SlicePath(decide::PodCgroup("/edge", decide::QosClass::kBurstable, config.metadata().uid())));
   daemon_sets = {};
