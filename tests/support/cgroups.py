@@ -1,5 +1,5 @@
-"""The machine's control groups: one hierarchy, or with version 1 one for each controller. A path ("/kubepods/pod1") names
-a group in all of them."""
+"""The machine's control groups: one hierarchy, or with version 1 one for each controller, and perhaps one of version 2
+beside them. A path ("/kubepods/pod1") names a group in all of them."""
 
 import os
 import pathlib
