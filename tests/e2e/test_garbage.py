@@ -11,6 +11,7 @@ import signal
 import tempfile
 import time
 
+import cgroups
 import containerd as containerd_module
 import pytest
 from call_counter import CallGate
@@ -93,6 +94,7 @@ class Life:
         for directory in (agent.pod_root / "pods", agent.pod_logs, agent.container_logs):
             found += [str(path) for path in directory.glob("*")]
         found += [f"mount {mount}" for mount in containerd_module.mounts_below(agent.directory)]
+        found += agent.stray_cgroups()
         return found or [f"cgroup {path}" for path in cgroups_of(self.runtime)]
 
     def recover(self, step):
@@ -147,11 +149,14 @@ def test_an_agent_killed_at_each_call_leaves_nothing_behind(life, gate, moment):
     assert hit >= (total // 2 if ALL_STEPS else 1)
 
 
-def test_an_agent_killed_at_each_file_leaves_nothing_behind(life):
+@pytest.mark.parametrize("of", ["files", "groups"])
+def test_an_agent_killed_at_each_file_leaves_nothing_behind(life, of):
     roots = [life.agent.pod_root, life.agent.pod_logs, life.agent.container_logs]
+    if of == "groups":  # the runtime's steps in there come as well
+        roots = [pathlib.Path(f"{hierarchy}{life.agent.cgroup_root}") for hierarchy in cgroups.hierarchies()]
     for root in roots:
         root.mkdir(parents=True)
-    watch = TreeWatch(roots)
+    watch = TreeWatch(roots, files=of == "files")
     try:
         watch.arm(0, life.kill)
         assert not life.live(lambda: watch.struck)
@@ -162,10 +167,10 @@ def test_an_agent_killed_at_each_file_leaves_nothing_behind(life):
             struck = life.live(lambda: watch.struck)
             watch.disarm()
             hit += struck
-            life.recover(f"a kill at file step {number}") if struck else None
+            life.recover(f"a kill at step {number} of {of}") if struck else None
     finally:
         watch.close()
-    print(f"killed at {hit} of {total} file steps")
+    print(f"killed at {hit} of {total} steps of {of}")
     assert hit >= (total // 2 if ALL_STEPS else 1)
 
 

@@ -17,9 +17,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class TreeWatch:
     """From its making until close(). Directories that come are watched too; what came into one before that is counted
-    when the directory is found."""
+    when the directory is found. Without `files`, of that only directories: of control groups, files come with them."""
 
-    def __init__(self, roots):
+    def __init__(self, roots, files=True):
+        self._files = files
         self.steps, self.struck = 0, False
         self._armed = None
         self._fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -54,9 +55,10 @@ class TreeWatch:
         except OSError:
             return
         for entry in inside:
-            if count:
+            directory = entry.is_dir() and not entry.is_symlink()
+            if count and (directory or self._files):
                 self._step()
-            if entry.is_dir() and not entry.is_symlink():
+            if directory:
                 self._add(entry, count)
 
     def _follow(self):
