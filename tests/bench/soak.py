@@ -10,6 +10,7 @@ containers themselves wrote down. Ends with 1 and the reasons where it is not so
 import argparse
 import collections
 import contextlib
+import datetime
 import hashlib
 import itertools
 import json
@@ -47,6 +48,7 @@ SAMPLE_SECONDS = 10
 REPORT_SECONDS = 60
 READY_SECONDS = 300
 LOG_LINES = 12
+UNKNOWN = datetime.timedelta(seconds=30)  # after containerd is back, until it has told of all that it lost
 SPACE = "soak"
 RIGHTS = ROOT / "packaging" / "kubernetes"
 CONFIG = {"crashLoopBackOff": {"initial": "10s", "max": "60s"}, "containerLogMaxSize": "256Ki",
@@ -71,6 +73,7 @@ class Soak:
         self._reads = itertools.cycle(READS)
         self._stack = contextlib.ExitStack()
         self._suspects = set()
+        self._absences = []  # [begin, end] of those of containerd
         self._outage = None  # of the API server, while it lasts
         self._whole = False  # the node and its pods
 
@@ -186,8 +189,10 @@ class Soak:
 
     def restart_containerd(self):
         self.note("containerd is stopped")
+        self._absences.append([datetime.datetime.now(datetime.timezone.utc)])
         self.node.runtime.terminate()
         self.node.runtime.start()
+        self._absences[-1].append(datetime.datetime.now(datetime.timezone.utc) + UNKNOWN)
         self.note("containerd is back")
 
     def reload(self):
@@ -286,10 +291,16 @@ class Soak:
                     f"{owner}: container {name} of pod {uid} has restart count {count} and began {starts} times")
             self._suspects.add((owner, name, uid, count))
         last, wanted = container.get("lastTermination"), self.pods.expected[owner, name].code
-        if last and last.get("exitCode", 0) != wanted:
+        if last and last.get("exitCode", 0) != wanted and not self._unknown(last):
             yield (owner, name, uid, last["containerId"]), (
                 f"{owner}: container {name} of pod {uid} ended with {last.get('exitCode', 0)}, {last.get('reason')}, "
                 f"and not with {wanted}")
+
+    def _unknown(self, termination):
+        """It ended while containerd was away, which then says 255 when it finds no shim to ask."""
+        finished = datetime.datetime.fromisoformat(termination["finishedAt"])
+        return termination.get("reason") == "Unknown" and any(
+            absence[0] <= finished <= absence[-1] for absence in self._absences)
 
     def _log_about(self, text):
         """The agent's last lines about the owner that `text` begins with."""

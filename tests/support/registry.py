@@ -9,10 +9,17 @@ import hashlib
 import http.server
 import json
 import re
+import sys
 import tarfile
 import threading
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a containerd that ends breaks its connections off
+            super().handle_error(request, client_address)
 
 
 class Registry:
@@ -21,7 +28,7 @@ class Registry:
         self.held = threading.Event()  # until set, blobs are not given
         self.held.set()
         self._blobs, self._tags = {}, {}
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     def __enter__(self):
