@@ -231,7 +231,7 @@ Route FindRoute(std::string_view method, std::string_view target_text, const Rou
   if (path == "/v1/usage") return UsageRoute{};
   if (path == "/v1/version") return Answer{.body = ToJson(sources.snapshot.status.version()) + "\n"};
   if (path == "/pods") return Answer{.body = RenderPodList(sources.snapshot)};
-  if (path == "/configz") return Answer{.body = std::string(sources.configz)};
+  if (path == "/configz") return Answer{.body = sources.configz ? sources.configz() : "{}\n"};
   std::string metrics = RenderMetrics(sources.snapshot) + sources.metrics_text() + RenderProcessMetrics();
   if (sources.accept.find("application/openmetrics-text") != std::string_view::npos) {
     return Answer{.content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -60,7 +60,7 @@ using Route = std::variant<Answer, WatchRoute, LogsRoute, RestartRequest, UsageR
 struct RouteSources {
   const Snapshot& snapshot;
   WallTime now;
-  std::string_view configz;                          // JSON
+  const std::function<std::string()>& configz;       // the configuration in force, as JSON; null: an empty object
   const std::function<std::string()>& metrics_text;  // what the agent measures, Prometheus' text form
   std::string_view accept = {};                      // the request's header of that name
   std::vector<HealthCheck> liveness = {};

@@ -285,10 +285,9 @@ Task<bool> Server::Impl::ServeOne(std::shared_ptr<Connection> connection, std::s
   }
   const std::shared_ptr<const Snapshot> snapshot = snapshots.current();
   const std::function<std::string()> metrics_text = [this] { return registry.Render(); };
-  const std::string configz = handlers.configz ? handlers.configz() : "{}\n";
   const RouteSources sources{.snapshot = *snapshot,
                              .now = timeline.Read().wall,
-                             .configz = configz,
+                             .configz = handlers.configz,
                              .metrics_text = metrics_text,
                              .accept = accept,
                              .liveness = handlers.liveness ? handlers.liveness() : std::vector<HealthCheck>()};

@@ -10,8 +10,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   statusv1::PodSummary& pod = *snapshot.pods.add_items();
   pod.set_namespace_("default");
   pod.set_name("agent-x7k2p");
+  const std::function<std::string()> configz = [] { return std::string("{}"); };
   const std::function<std::string()> metrics = [] { return std::string("# none\n"); };
-  const local::RouteSources sources{.snapshot = snapshot, .now = {}, .configz = "{}", .metrics_text = metrics};
+  const local::RouteSources sources{.snapshot = snapshot, .now = {}, .configz = configz, .metrics_text = metrics};
   const std::string target = space < text.size() ? text.substr(space + 1) : std::string();
   (void)local::FindRoute(text.substr(0, space), target, sources);
   (void)local::MetricPath(target);

@@ -26,11 +26,12 @@ class RoutesTest : public ::testing::Test {
   }
 
   Route Find(std::string_view target, std::string_view method = "GET") {
+    const std::function<std::string()> configz = [] { return std::string("{\"x\":1}\n"); };
     const std::function<std::string()> metrics = [] { return std::string("daemonsetd_extra 1\n"); };
     return FindRoute(method, target,
                      {.snapshot = snapshot_,
                       .now = WallTime(Seconds(1'000'000)),
-                      .configz = "{\"x\":1}\n",
+                      .configz = configz,
                       .metrics_text = metrics,
                       .liveness = liveness_});
   }
