@@ -19,6 +19,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
+import exposition  # noqa: E402
 from hollow_agent import hollow_agent  # noqa: E402
 
 CONFIGURATION = ROOT / "docs" / "configuration.md"
@@ -94,7 +95,7 @@ class Help:
 
     def __init__(self, text):
         self.about = text.split("\n", 1)[0]
-        self.usage = re.sub(r"\(\d+x\)", "...", re.search(r"^Usage: (.*)$", text, re.M)[1])  # "name(1x)": one or more
+        self.usage = re.search(r"^Usage: (.*)$", text, re.M)[1]
         self.arguments = self._entries(text, "Positionals")
         self.options = self._entries(text, "Options")
         self.verbs = [name for name, _ in self._entries(text, "Subcommands")]
@@ -174,10 +175,9 @@ def metrics(build, documented):
 
 def families(text):
     """(name, type, help, labels as they stand in the table) of each metric of an answer of /metrics, by name."""
-    for name, help_text, kind in sorted(re.findall(r"^# HELP (\S+) (.*)\n# TYPE \1 (\S+)$", text, re.M)):
-        labels = dict.fromkeys(label for sample in re.findall(rf"^{name}(?:_bucket)?\{{(.*)\}} ", text, re.M)
-                               for label in re.findall(r'(\w+)="(?:[^"\\]|\\.)*"', sample) if label != "le")
-        yield name, kind, help_text.replace(r"\n", " "), ", ".join(f"`{label}`" for label in labels)
+    for name, family in sorted(exposition.parse(text).items()):
+        labels = dict.fromkeys(label for _, labels, _ in family.samples for label in labels if label != "le")
+        yield name, family.kind, family.help.replace(r"\n", " "), ", ".join(f"`{label}`" for label in labels)
 
 
 def documented_labels(documented, name):

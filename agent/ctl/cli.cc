@@ -1,6 +1,7 @@
 #include "agent/ctl/cli.h"
 
 #include <map>
+#include <memory>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -46,6 +47,15 @@ struct Given {
   RestartCommand restart;
   TopCommand top;
   JoinCommand join;
+};
+
+class HelpFormatter final : public CLI::Formatter {
+  // "name...", as where there is no limit, of what may be given twice: by itself it would be "name(1x)".
+  std::string make_option_usage(const CLI::Option* option) const override {
+    std::string usage = CLI::Formatter::make_option_usage(option);
+    if (const std::size_t times = usage.find("(1x)"); times != std::string::npos) usage.replace(times, 4, "...");
+    return usage;
+  }
 };
 
 std::string OneOf(const std::map<std::string, Output>& outputs, const std::string& value) {
@@ -108,6 +118,7 @@ int Run(const std::vector<std::string>& arguments, Surroundings surroundings) {
   given.socket = surroundings.default_socket.empty() ? kDefaultSocket : surroundings.default_socket;
 
   CLI::App app("Shows what daemonsetd runs on this node, and why.", "daemonsetctl");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   app.footer(kFooter);
   app.fallthrough();  // global options may come after the verb

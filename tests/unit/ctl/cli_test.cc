@@ -112,6 +112,7 @@ TEST_F(CliTest, WrongUsageExitsTwo) {
   const Ran help = RunHere({"--help"});
   EXPECT_EQ(help.code, kExitOk);
   EXPECT_THAT(help.out, HasSubstr("4 the agent cannot be reached"));
+  EXPECT_THAT(RunHere({"explain", "--help"}).out, HasSubstr("explain [OPTIONS] name...\n"));
 }
 
 TEST_F(CliTest, UnreachableAgentExitsFour) {
