@@ -10,6 +10,7 @@
 #include "agent/config/command_line.h"
 #include "agent/config/reference.h"
 #include "tests/support/golden.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/test_data.h"
 
 namespace daemonsetd::config {
@@ -204,20 +205,15 @@ TEST(Config, EffectiveConfigurationLoadsAgainAsItself) {
 
 class ConfigFiles : public ::testing::Test {
  protected:
-  ConfigFiles() {
-    std::string name = ::testing::TempDir() + "/config.XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    root_ = name;
-    std::filesystem::create_directories(root_ + "/config.d");
-  }
-  ~ConfigFiles() override { std::filesystem::remove_all(root_); }
+  ConfigFiles() { std::filesystem::create_directories(root_ + "/config.d"); }
 
   void Write(const std::string& name, const std::string& keys) {
     std::ofstream(root_ + "/" + name) << Written("", keys).text;
   }
   Sources Both() { return {.file = root_ + "/config.yaml", .directory = root_ + "/config.d"}; }
 
-  std::string root_;
+  const testing::TemporaryDirectory temporary_;
+  const std::string root_ = temporary_.path().string();
 };
 
 TEST_F(ConfigFiles, DropInsAreReadInTheOrderOfTheirNames) {

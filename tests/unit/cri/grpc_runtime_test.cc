@@ -14,6 +14,7 @@
 #include "cri.grpc.pb.h"
 #include "cri/grpc_bridge.h"
 #include "tests/support/loop.h"
+#include "tests/support/temporary_directory.h"
 
 #include <stdlib.h>
 
@@ -81,9 +82,6 @@ class GrpcRuntimeTest : public ::testing::Test {
  protected:
   GrpcRuntimeTest() {
     Pinned();
-    char pattern[] = "/tmp/dsd-grpc-XXXXXX";
-    directory_ = ::mkdtemp(pattern);
-    endpoint_ = "unix://" + (directory_ / "cri.sock").string();
     StartServer();
     runtime_ = std::make_unique<GrpcRuntime>(loop_.executor(), endpoint_);
   }
@@ -91,7 +89,6 @@ class GrpcRuntimeTest : public ::testing::Test {
     service_.hang = false;
     runtime_.reset();
     StopServer();
-    std::filesystem::remove_all(directory_);
   }
 
   void StartServer() {
@@ -115,8 +112,8 @@ class GrpcRuntimeTest : public ::testing::Test {
 
   TestLoop loop_;
   async::SystemTimeline timeline_;
-  std::filesystem::path directory_;
-  std::string endpoint_;
+  const testing::TemporaryDirectory directory_;
+  const std::string endpoint_ = "unix://" + (directory_.path() / "cri.sock").string();
   Service service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<GrpcRuntime> runtime_;
@@ -222,7 +219,7 @@ TEST_F(GrpcRuntimeTest, DestructionWithCallsUnderWayLetsGoOfThem) {
 
 TEST_F(GrpcRuntimeTest, AMissingRuntimeIsToRetryAndHealsByItself) {
   StopServer();
-  std::filesystem::remove(directory_ / "cri.sock");
+  std::filesystem::remove(directory_.path() / "cri.sock");
   auto version = Run(runtime_->Version(seconds(10)));
   ASSERT_FALSE(version);
   EXPECT_EQ(version.error().kind(), ErrorKind::kRetry) << version.error().message();

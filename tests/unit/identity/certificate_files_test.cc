@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,6 +11,7 @@
 
 #include "agent/identity/kubeconfig_file.h"
 #include "agent/kube/transport/files.h"
+#include "tests/support/temporary_directory.h"
 
 namespace daemonsetd::identity {
 namespace {
@@ -21,13 +21,6 @@ using ::testing::HasSubstr;
 
 class CertificateFilesTest : public ::testing::Test {
  protected:
-  CertificateFilesTest() {
-    std::string name = (fs::temp_directory_path() / "identity-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    directory_ = name;
-  }
-  ~CertificateFilesTest() override { fs::remove_all(directory_); }
-
   static mode_t ModeOf(const std::string& path) {
     struct stat status{};
     return ::lstat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0;
@@ -42,7 +35,8 @@ class CertificateFilesTest : public ::testing::Test {
     return StoreCertificate(directory_ + "/state", text, "key\n", WallTime{Seconds(1'700'000'000 + second)}).value();
   }
 
-  std::string directory_;
+  const testing::TemporaryDirectory temporary_;
+  const std::string directory_ = temporary_.path().string();
 };
 
 TEST_F(CertificateFilesTest, TheLinkNamesTheNewestOneAndTheOneBeforeStays) {

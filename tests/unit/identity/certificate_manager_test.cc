@@ -10,6 +10,7 @@
 #include "agent/identity/kubeconfig_file.h"
 #include "agent/kube/transport/files.h"
 #include "tests/support/loop.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/unit/identity/signer.h"
 
 namespace daemonsetd::identity {
@@ -21,11 +22,11 @@ using ::testing::HasSubstr;
 using Hours = std::chrono::hours;
 
 class CertificateManagerTest : public ::testing::Test {
+  const testing::TemporaryDirectory temporary_;
+  const std::string directory_ = temporary_.path().string();
+
  protected:
   CertificateManagerTest() {
-    std::string name = (fs::temp_directory_path() / "manager-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    directory_ = name;
     settings = {.node_name = "edge-17",
                 .kubeconfig = directory_ + "/kubeconfig",
                 .bootstrap_kubeconfig = directory_ + "/bootstrap",
@@ -33,7 +34,6 @@ class CertificateManagerTest : public ::testing::Test {
   }
   ~CertificateManagerTest() override {
     if (running_) loop.Cancel(running_);
-    fs::remove_all(directory_);
   }
 
   std::string current() const { return CurrentCertificatePath(directory_); }
@@ -68,7 +68,6 @@ class CertificateManagerTest : public ::testing::Test {
   std::optional<CertificateManager> manager;
 
  private:
-  std::string directory_;
   std::shared_ptr<testing::Started<void>> running_;
 };
 

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "agent/local/rfc3339.h"
+#include "tests/support/temporary_directory.h"
 
 namespace daemonsetd::local {
 namespace {
@@ -25,13 +26,6 @@ std::string Record(const std::string& text, const char* tag = "F", const char* s
 
 class LogReaderTest : public ::testing::Test {
  protected:
-  LogReaderTest() {
-    std::string pattern = (fs::temp_directory_path() / "logs-XXXXXX").string();
-    directory_ = mkdtemp(pattern.data());
-    path_ = (directory_ / "0.log").string();
-  }
-  ~LogReaderTest() override { fs::remove_all(directory_); }
-
   void Append(const std::string& text) { std::ofstream(path_, std::ios::app) << text; }
   void Rotate(const std::string& suffix) { fs::rename(path_, path_ + "." + suffix); }
 
@@ -81,8 +75,9 @@ class LogReaderTest : public ::testing::Test {
     return text + reader->Flush();
   }
 
-  fs::path directory_;
-  std::string path_;
+  const testing::TemporaryDirectory temporary_;
+  const fs::path directory_ = temporary_.path();
+  const std::string path_ = (directory_ / "0.log").string();
 };
 
 TEST_F(LogReaderTest, JoinsPartialRecordsPerStream) {

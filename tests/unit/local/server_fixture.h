@@ -1,7 +1,6 @@
 // A server on a real socket in a directory of its own, on a thread of its own, for clients that block.
 #pragma once
 
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 
 #include "agent/async/system_timeline.h"
 #include "agent/local/server.h"
+#include "tests/support/temporary_directory.h"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -40,8 +40,6 @@ class RunningServer {
 
   RunningServer(Snapshot snapshot, ServerOptions options)
       : snapshots_(context_.get_executor(), [this] { return newest_; }), pool_(1) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "local-XXXXXX").string();
-    directory = mkdtemp(pattern.data());
     options.socket_path = (directory / "run" / "d.sock").string();
     socket_path = options.socket_path;
     log_path = (directory / "0.log").string();
@@ -77,7 +75,6 @@ class RunningServer {
     boost::asio::post(context_, [this] { cancel_.emit(boost::asio::cancellation_type::terminal); });
     if (thread_.joinable()) thread_.join();
     server_.reset();
-    std::filesystem::remove_all(directory);
   }
 
   void Publish(Snapshot snapshot) {
@@ -93,7 +90,8 @@ class RunningServer {
     return answer.get_future().get();
   }
 
-  std::filesystem::path directory;
+  const testing::TemporaryDirectory temporary;
+  const std::filesystem::path directory = temporary.path();
   std::string socket_path;
   std::string log_path;
   Status opened = Ok();

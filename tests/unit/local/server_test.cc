@@ -10,6 +10,7 @@
 #include <list>
 
 #include "agent/local/socket_file.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/unit/local/server_fixture.h"
 
 namespace daemonsetd::local {
@@ -171,9 +172,8 @@ TEST(Server, LogsEndWithTheLastChunk) {
 }
 
 TEST(SocketFile, ReplacesAStaleSocketButNotALivingOne) {
-  std::string pattern = (fs::temp_directory_path() / "sock-XXXXXX").string();
-  const fs::path directory = mkdtemp(pattern.data());
-  const std::string path = (directory / "d.sock").string();
+  const testing::TemporaryDirectory directory;
+  const std::string path = (directory.path() / "d.sock").string();
   auto first = ListenOn(path, "");
   ASSERT_TRUE(first.has_value());
   auto second = ListenOn(path, "");
@@ -188,13 +188,11 @@ TEST(SocketFile, ReplacesAStaleSocketButNotALivingOne) {
   std::ofstream(path) << "x";
   EXPECT_EQ(ListenOn(path, "").error().kind(), ErrorKind::kInvalid);
   EXPECT_EQ(ListenOn("/" + std::string(200, 'a'), "").error().kind(), ErrorKind::kInvalid);
-  fs::remove_all(directory);
 }
 
 TEST(SocketFile, DoesNotRemoveASuccessor) {
-  std::string pattern = (fs::temp_directory_path() / "sock-XXXXXX").string();
-  const fs::path directory = mkdtemp(pattern.data());
-  const std::string path = (directory / "d.sock").string();
+  const testing::TemporaryDirectory directory;
+  const std::string path = (directory.path() / "d.sock").string();
   auto first = ListenOn(path, "");
   const SocketIdentity identity = *IdentityOf(path);
   fs::rename(path, path + ".old");
@@ -203,7 +201,6 @@ TEST(SocketFile, DoesNotRemoveASuccessor) {
   EXPECT_TRUE(fs::exists(path));
   close(*first);
   close(*second);
-  fs::remove_all(directory);
 }
 
 TEST(Server, RestartsByPostAlone) {

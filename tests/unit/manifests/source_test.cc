@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "tests/support/loop.h"
+#include "tests/support/temporary_directory.h"
 
 namespace daemonsetd::manifests {
 namespace {
@@ -29,18 +30,11 @@ std::string Pod(const std::string& name, const std::string& image = "busybox:1")
 
 class ManifestSourceTest : public ::testing::Test {
  protected:
-  ManifestSourceTest() {
-    std::string name = ::testing::TempDir() + "/manifests.XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    root_ = name;
-    directory_ = root_ + "/etc/manifests";
-    fs::create_directories(directory_);
-  }
+  ManifestSourceTest() { fs::create_directories(directory_); }
   ~ManifestSourceTest() override {
     if (running_ != nullptr && !running_->done()) loop_.Cancel(running_);
     source_.reset();
     fs::permissions(directory_, fs::perms::owner_all, fs::perm_options::add, ignored_);
-    fs::remove_all(root_, ignored_);
   }
 
   void Start(Nanoseconds poll = 20s) {
@@ -78,7 +72,9 @@ class ManifestSourceTest : public ::testing::Test {
 
   testing::TestLoop loop_;
   async::BlockingPool pool_{0};
-  std::string root_, directory_;
+  const testing::TemporaryDirectory temporary_;
+  const std::string root_ = temporary_.path().string();
+  const std::string directory_ = root_ + "/etc/manifests";
   std::unique_ptr<ManifestSource> source_;
   std::shared_ptr<testing::Started<void>> running_;
   int changes_ = 0;

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/temporary_directory.h"
+
 namespace daemonsetd::node {
 namespace {
 
@@ -18,9 +20,6 @@ using ::testing::Pair;
 class FactsTest : public ::testing::Test {
  protected:
   FactsTest() {
-    std::string name = ::testing::TempDir() + "/facts.XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    root_ = name;
     Write("/proc/sys/kernel/osrelease", "6.1.0-28-amd64\n");
     Write("/proc/sys/kernel/random/boot_id", "0e6f1f2a-3b0a-4b6e-9a55-5f7d7a0e6c11\n");
     Write("/proc/meminfo", "MemTotal:        8137164 kB\nMemFree:  1 kB\n");
@@ -28,7 +27,6 @@ class FactsTest : public ::testing::Test {
     Write("/etc/machine-id", "b08dfa6083e7567a1921a715000001fb\n");
     Write("/etc/os-release", "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n");
   }
-  ~FactsTest() override { std::filesystem::remove_all(root_); }
 
   void Write(const std::string& path, const std::string& text) {
     const std::string full = root_ + path;
@@ -38,7 +36,8 @@ class FactsTest : public ::testing::Test {
   void Remove(const std::string& path) { std::filesystem::remove(root_ + path); }
   Result<MachineFacts> Read() { return ReadMachineFacts(root_, root_ + "/not/made/yet"); }
 
-  std::string root_;
+  const testing::TemporaryDirectory temporary_;
+  const std::string root_ = temporary_.path().string();
 };
 
 TEST_F(FactsTest, TellsWhichCgroupsTheMachineHas) {

@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include <cstddef>
-#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "agent/async/descriptor.h"
+#include "tests/support/temporary_directory.h"
 
 namespace daemonsetd::testing {
 
@@ -20,17 +20,10 @@ class ManagerSocket {
   enum class Kind { kPath, kAbstract };
 
   explicit ManagerSocket(Kind kind = Kind::kPath) {
-    char name[] = "/tmp/daemonsetd-notify-XXXXXX";
-    if (::mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
-    directory_ = name;
-    path_ = directory_ + "/notify";
     address_ = kind == Kind::kPath ? path_ : "@" + path_;
     Listen();
   }
-  ~ManagerSocket() {
-    Close();
-    ::rmdir(directory_.c_str());
-  }
+  ~ManagerSocket() { Close(); }
   ManagerSocket(const ManagerSocket&) = delete;
   ManagerSocket& operator=(const ManagerSocket&) = delete;
 
@@ -64,8 +57,8 @@ class ManagerSocket {
   }
 
  private:
-  std::string directory_;
-  std::string path_;
+  const TemporaryDirectory directory_;
+  const std::string path_ = (directory_.path() / "notify").string();
   std::string address_;
   async::Descriptor socket_;
 };

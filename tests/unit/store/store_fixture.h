@@ -14,6 +14,7 @@
 
 #include "agent/store/store.h"
 #include "tests/support/loop.h"
+#include "tests/support/temporary_directory.h"
 
 namespace daemonsetd::store {
 
@@ -21,15 +22,7 @@ namespace fs = std::filesystem;
 
 class StoreTest : public ::testing::Test {
  protected:
-  StoreTest() {
-    std::string pattern = ::testing::TempDir() + "store-test-XXXXXX";
-    root = ::mkdtemp(pattern.data());
-    directory = root + "/checkpoint";
-  }
-  ~StoreTest() override {
-    Stop();
-    fs::remove_all(root);
-  }
+  ~StoreTest() override { Stop(); }
 
   LoadResult Start() {
     LoadResult loaded = Load(directory);
@@ -96,8 +89,9 @@ class StoreTest : public ::testing::Test {
 
   testing::TestLoop loop;
   async::BlockingPool blocking{0};
-  std::string root;
-  std::string directory;
+  const testing::TemporaryDirectory temporary;
+  const std::string root = temporary.path().string();
+  std::string directory = root + "/checkpoint";
   std::unique_ptr<Store> store;
   std::shared_ptr<testing::Started<void>> running;
   int told = 0;

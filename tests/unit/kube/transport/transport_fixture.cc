@@ -1,7 +1,6 @@
 #include "tests/unit/kube/transport/transport_fixture.h"
 
 #include <dirent.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <stdexcept>
@@ -20,12 +19,7 @@ int OpenSockets() {
   return count;
 }
 
-TransportTest::TransportTest() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "kube-transport-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no folder for the test");
-  folder_ = pattern;
-  sockets_before_ = OpenSockets();
-}
+TransportTest::TransportTest() : sockets_before_(OpenSockets()) {}
 
 TransportTest::~TransportTest() {
   server_.reset();
@@ -33,7 +27,6 @@ TransportTest::~TransportTest() {
   transport_.reset();
   loop_.Settle();
   EXPECT_EQ(OpenSockets(), sockets_before_) << "a socket was left open";
-  std::filesystem::remove_all(folder_);
 }
 
 void TransportTest::Write(const std::string& name, const std::string& content) const {

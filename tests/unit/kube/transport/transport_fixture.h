@@ -13,6 +13,7 @@
 
 #include "agent/kube/transport/http_transport.h"
 #include "tests/support/loop.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/unit/kube/transport/api_server.h"
 
 namespace daemonsetd {
@@ -38,7 +39,7 @@ class TransportTest : public ::testing::Test {
   TransportTest();
   ~TransportTest() override;
 
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string Path(const std::string& name) const { return (folder_.path() / name).string(); }
   // As those who rotate files do: written beside, then renamed over the old one.
   void Write(const std::string& name, const std::string& content) const;
   // A kubeconfig; `cluster` and `user` are the fields of the two entries: "a: b, c: d".
@@ -65,7 +66,7 @@ class TransportTest : public ::testing::Test {
 
   testing::TestLoop loop_{std::chrono::seconds(60)};
   async::BlockingPool pool_{0};
-  std::filesystem::path folder_;
+  const testing::TemporaryDirectory folder_;
   std::unique_ptr<ApiServer> server_;
   std::unique_ptr<KubeconfigTransport> transport_;
   int sockets_before_ = 0;

@@ -10,6 +10,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_directory.h"
+
 namespace daemonsetd::pods {
 namespace {
 
@@ -17,12 +19,9 @@ namespace {
 class FakeProc {
  public:
   FakeProc() {
-    char pattern[] = "/tmp/dsd-proc-XXXXXX";
-    root_ = ::mkdtemp(pattern);
     std::ofstream(root_ / "uptime") << "1 1\n";
     std::filesystem::create_directory(root_ / "sys");
   }
-  ~FakeProc() { std::filesystem::remove_all(root_); }
 
   void Add(int pid, const std::string& cgroup, const std::string& command) {
     const auto directory = root_ / std::to_string(pid);
@@ -35,7 +34,8 @@ class FakeProc {
   const std::filesystem::path& root() const { return root_; }
 
  private:
-  std::filesystem::path root_;
+  const testing::TemporaryDirectory temporary_;
+  const std::filesystem::path root_ = temporary_.path();
 };
 
 TEST(ProcessTable, ListsTheProcessesOfOneContainer) {
