@@ -34,8 +34,8 @@ class ApiObjects final : public pods::ObjectSource {
   // `reachable` answers otherwise than before. Must be called each time.
   void ReachabilityChanged();
 
-  // Forgets, in the checkpoint, what none of these pods names and nobody watches: no Secret and no token outlives its last
-  // pod for long. `hosted`: every pod that this node runs or may have to start, from whatever source.
+  // Forgets, in the checkpoint, what none of these pods names and nobody watches: no Secret and no token outlives its
+  // last pod for long. `hosted`: every pod that this node runs or may have to start, from whatever source.
   void KeepOnly(const std::vector<std::shared_ptr<const corev1::Pod>>& hosted);
 
   // Ends all watches and waits for them; those that come later tell nothing. Must be awaited before it is destroyed,
