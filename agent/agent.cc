@@ -93,16 +93,14 @@ Agent::Agent(async::Executor executor, config::Config config, LoadConfig load_co
       network_(executor, timeline_, runtime_, config_.durations.runtime_request_timeout),
       volumes_(DirectoriesOf(config_.message), blocking_),
       prober_(executor, timeline_, blocking_, runtime_, processes_),
-      cgroups_(
-          MakePodCgroups({.executor = executor,
-                          .timeline = timeline_,
-                          .blocking = blocking_,
-                          .by_systemd = [this] { return features_.cgroup_driver == cri::CgroupDriver::kSystemd; },
-                          .burstable_milli_cpu = [this] { return BurstableMilliCpu(workers_); },
-                          .node_milli_cpu = [this] { return AllocatableMilliCpu(Node()); },
-                          .observe = [this](std::string_view operation,
-                                            Nanoseconds took) { runtime_metrics_.GroupsChanged(operation, took); }},
-                         config_.message)),
+      cgroups_(MakePodCgroups(executor,
+                              {.timeline = timeline_,
+                               .blocking = blocking_,
+                               .features = features_,
+                               .workers = workers_,
+                               .metrics = runtime_metrics_,
+                               .node = [this]() -> const corev1::Node& { return Node(); }},
+                              config_.message)),
       services_{.executor = executor,
                 .timeline = timeline_,
                 .blocking = blocking_,
@@ -518,6 +516,7 @@ void Agent::RuntimeChanged(const std::string& pod_uid) {
     sockets_.Notify();  // its own socket is the one that pods mount most
   }
   runtime_connected_ = connected;
+  if (!connected) runtime_known_ = false;  // it may come back as another, with another cgroup driver
   BuildNode();
   runtime_changed_.Notify();
   Changed();

@@ -23,17 +23,7 @@ pods::SliceUnits UnitsOfSystemd() {
           .stop = [](const std::string& slice) { return node::StopUnit(slice, kSystemdDeadline); }};
 }
 
-}  // namespace
-
-std::unique_ptr<pods::PodCgroups> MakePodCgroups(pods::PodCgroups::Ports ports, const config::Message& config) {
-  const std::shared_ptr<pods::GroupTree> tree = pods::FindGroupTree();
-  return std::make_unique<pods::PodCgroups>(
-      std::move(ports),
-      pods::PodCgroupSettings{
-          .enabled = config.cgroupsperqos(), .root = config.cgrouproot(), .pids_limit = config.podpidslimit()},
-      std::make_shared<pods::CgroupfsGroups>(tree), std::make_shared<pods::SystemdSlices>(tree, UnitsOfSystemd()));
-}
-
+// What the burstable pods of this node request together.
 std::int64_t BurstableMilliCpu(const pods::PodWorkers& workers) {
   std::int64_t sum = 0;
   for (const auto& [uid, worker] : workers.all()) {
@@ -45,6 +35,27 @@ std::int64_t BurstableMilliCpu(const pods::PodWorkers& workers) {
 std::int64_t AllocatableMilliCpu(const corev1::Node& node) {
   const auto cpu = node.status().allocatable().find("cpu");
   return cpu == node.status().allocatable().end() ? 0 : model::Quantity::From(cpu->second).MilliValue();
+}
+
+}  // namespace
+
+std::unique_ptr<pods::PodCgroups> MakePodCgroups(async::Executor executor, PodGroupSources sources,
+                                                 const config::Message& config) {
+  const std::shared_ptr<pods::GroupTree> tree = pods::FindGroupTree();
+  pods::PodCgroups::Ports ports{
+      .executor = std::move(executor),
+      .timeline = sources.timeline,
+      .blocking = sources.blocking,
+      .by_systemd = [&features = sources.features] { return features.cgroup_driver == cri::CgroupDriver::kSystemd; },
+      .burstable_milli_cpu = [&workers = sources.workers] { return BurstableMilliCpu(workers); },
+      .node_milli_cpu = [node = std::move(sources.node)] { return AllocatableMilliCpu(node()); },
+      .observe = [&metrics = sources.metrics](std::string_view operation,
+                                              Nanoseconds took) { metrics.GroupsChanged(operation, took); }};
+  return std::make_unique<pods::PodCgroups>(
+      std::move(ports),
+      pods::PodCgroupSettings{
+          .enabled = config.cgroupsperqos(), .root = config.cgrouproot(), .pids_limit = config.podpidslimit()},
+      std::make_shared<pods::CgroupfsGroups>(tree), std::make_shared<pods::SystemdSlices>(tree, UnitsOfSystemd()));
 }
 
 }  // namespace daemonsetd
