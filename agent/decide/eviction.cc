@@ -35,16 +35,20 @@ std::optional<DiskUse> Sum(const std::vector<const std::optional<DiskUse>*>& par
   return sum;
 }
 
-// What a pod uses of what the signal is about.
+// What a pod uses of what the signal is about. Of a disk what is known of it, for the rest can only add to it: a
+// runtime takes a while to measure a new container, which may be the one that fills it.
 std::optional<std::uint64_t> UseOf(EvictionSignal signal, bool one_disk, const PodUse& use) {
   if (signal == EvictionSignal::kMemory) return use.memory;
   if (signal == EvictionSignal::kPids) return use.processes;
   std::vector<const std::optional<DiskUse>*> parts;
   if (one_disk || IsAboutImages(signal)) parts.push_back(&use.root);
   if (one_disk || !IsAboutImages(signal)) parts.insert(parts.end(), {&use.logs, &use.volumes});
-  const std::optional<DiskUse> sum = Sum(parts);
-  if (!sum) return std::nullopt;
-  return CountsInodes(signal) ? sum->inodes : sum->bytes;
+  std::optional<DiskUse> known;
+  for (const std::optional<DiskUse>* part : parts) {
+    if (*part) (known ? *known : known.emplace()) += **part;
+  }
+  if (!known) return std::nullopt;
+  return CountsInodes(signal) ? known->inodes : known->bytes;
 }
 
 std::uint64_t RequestOf(EvictionSignal signal, const corev1::Pod& pod) {

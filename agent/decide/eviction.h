@@ -54,8 +54,8 @@ std::string_view ResourceOf(EvictionSignal signal);
 // Images and dead containers lie on the disk that this signal is about. `one_disk`: PressureSignals'.
 bool NodeCanReclaim(EvictionSignal signal, bool one_disk);
 
-// Indexes of those that may be evicted, the first to go first. Critical pods are not among them, nor those whose use of
-// the resource is not known.
+// Indexes of those that may be evicted, the first to go first. Critical pods are not among them, nor those of whose use
+// of the resource nothing is known.
 std::vector<std::size_t> EvictionOrder(EvictionSignal signal, bool one_disk,
                                        const std::vector<EvictionCandidate>& candidates);
 

@@ -181,9 +181,6 @@ void Supervisor::JudgeEvicted() {
     evicted.verdict = decide::JudgeFailedPods(hosted.workload.template_hash, failed[owner], healthy.contains(owner),
                                               services_.timeline.mono(), evicted.memory);
     for (const std::string& uid : evicted.verdict.remove) Replace(uid, "a newer failed pod is the evidence");
-    if (evicted.verdict.replace) {
-      for (const decide::FailedPod& pod : failed[owner]) Replace(pod.uid, "it failed, and its replacement is due");
-    }
     if (const auto when = evicted.verdict.look_again) look_again_ = std::min(look_again_.value_or(*when), *when);
   }
   if (!complete_) return;
@@ -192,6 +189,20 @@ void Supervisor::JudgeEvicted() {
     if (owners.contains(owner)) continue;
     for (const decide::FailedPod& pod : pods) Replace(pod.uid, "no manifest asks for it any more");
   }
+}
+
+// The evidence goes when another pod really takes its place: while the node is under pressure that may take long.
+void Supervisor::ReplaceEvicted(const std::string& owner_uid) {
+  std::vector<std::string> uids;
+  for (const auto& [uid, worker] : workers_.all()) {
+    if (!worker->identity().from_api_server && worker->identity().owner_uid == owner_uid) uids.push_back(uid);
+  }
+  for (const std::string& uid : uids) Replace(uid, "it failed, and its replacement is due");
+}
+
+bool Supervisor::MayBeReplaced(const std::string& uid, const PodWorker& worker) const {
+  const auto evicted = evicted_.find(worker.identity().owner_uid);
+  return worker.evicted() && workers_.HasEnded(uid) && evicted != evicted_.end() && evicted->second.verdict.replace;
 }
 
 // Nothing of it is left but what tells of its end.
@@ -206,6 +217,7 @@ std::vector<KnownPod> Supervisor::KnownPods() {
   std::vector<KnownPod> known;
   for (const auto& [uid, worker] : workers_.all()) {
     const PodIdentity& identity = worker->identity();
+    if (!identity.from_api_server && MayBeReplaced(uid, *worker)) continue;
     known.push_back({.uid = uid,
                      .owner_uid = identity.owner_uid,
                      .template_hash = identity.template_hash,
@@ -292,6 +304,7 @@ void Supervisor::Reconcile() {
   for (const auto& start : plan.starts) {
     const Hosted& hosted = workloads_[start.workload];
     const Workload& workload = hosted.workload;
+    ReplaceEvicted(workload.uid);
     log::Info("starting pod", {{"pod", NameOf(workload.next_pod)},
                                {"uid", workload.next_pod.metadata().uid()},
                                {"daemonSet", DaemonSetOf(hosted)},

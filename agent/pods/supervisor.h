@@ -57,6 +57,8 @@ class Supervisor {
   void RestoreEvicted();
   // How long a set waits before another pod takes an evicted one's place.
   void JudgeEvicted();
+  bool MayBeReplaced(const std::string& uid, const PodWorker& worker) const;
+  void ReplaceEvicted(const std::string& owner_uid);
   void Replace(const std::string& uid, const std::string& reason);
   void Stop(const std::string& uid, const std::string& reason);
   void Pull(std::size_t index);

@@ -117,7 +117,7 @@ class Node:
             "podRoot": str(self.disk / "kubelet"), "logDirectory": str(self.disk / "logs"),
             "containerLogMaxSize": "1Gi", "imageMinimumGCAge": "0s", "imageGCPeriod": "1s",
             "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
-            "pinnedImages": ["docker.io/test/pinned:*"], "evictionPressureTransitionPeriod": "8s",
+            "pinnedImages": ["docker.io/test/kept:*"], "evictionPressureTransitionPeriod": "6s",
             "evictionHard": {**NO_EVICTION, "nodefs.available": "33%", "imagefs.available": "33%"}})
 
     def condition(self):
@@ -159,7 +159,7 @@ def test_a_disk_that_images_logs_and_a_pod_fill_comes_back_by_itself(make_daemon
 
     # Images go before any pod does.
     pile = Pile(runtime, agent, tmp_path)
-    pile.add("pinned")
+    pile.add("kept")
     names = []
     while "Attempting to reclaim ephemeral-storage" not in agent.ctl("events"):
         assert len(names) < 9, f"nothing was reclaimed:\n{agent.log_tail()}"
@@ -167,7 +167,7 @@ def test_a_disk_that_images_logs_and_a_pod_fill_comes_back_by_itself(make_daemon
         pile.add(names[-1])
         node.wait(lambda: full(runtime) < 67 or "EvictionThresholdMet" in agent.ctl("events"), "the need to be seen")
     node.wait(lambda: not pile.left(names), "the images that nothing needs to go")
-    assert pile.has("pinned")
+    assert pile.has("kept")
     assert {images.BUSYBOX_IMAGE, images.PAUSE_IMAGE} <= runtime._managed_images()
     assert node.evicted() == []
     node.wait(lambda: node.condition() == "False", "the pressure to be over")
@@ -199,7 +199,7 @@ def test_a_disk_that_images_logs_and_a_pod_fill_comes_back_by_itself(make_daemon
     assert node.condition() == "False"
     assert node.evicted() == ["logger", "low", "runaway"]
     assert {name: node.container(name) for name in staying} == staying
-    assert foreign.exists() and pile.has("pinned")
+    assert foreign.exists() and pile.has("kept")
     assert metric(agent.get("/metrics")[1], "daemonsetd_evictions") == 3
     foreign.unlink()
 

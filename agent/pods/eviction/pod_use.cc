@@ -6,7 +6,6 @@
 #include <string_view>
 #include <utility>
 
-#include "agent/base/log.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/pod_object.h"
 #include "agent/pods/eviction/tree_use.h"
@@ -81,6 +80,12 @@ Result<std::map<std::string, std::uint64_t>> CountTasks(const std::string& proc,
 
 }  // namespace
 
+PodUseMeter::PodUseMeter(PodServices& services, std::string proc)
+    : services_(services),
+      proc_(std::move(proc)),
+      trouble_("the container runtime does not tell what containers use, so no pod is evicted for it",
+               "the container runtime tells what containers use again") {}
+
 Task<std::map<std::string, decide::PodUse>> PodUseMeter::Measure(std::vector<corev1::Pod> pods, UseWanted wanted) {
   std::map<std::string, decide::PodUse> uses;
   for (const corev1::Pod& pod : pods) uses[pod.metadata().uid()];
@@ -98,10 +103,10 @@ Task<void> PodUseMeter::AskRuntime(std::map<std::string, decide::PodUse>* uses) 
   const auto answer =
       co_await services_.runtime.ListContainerStats(std::move(filter), services_.settings.runtime_request_timeout);
   if (!answer) {
-    log::Warning("the container runtime does not tell what containers use, so none is evicted for it",
-                 {{"err", answer.error().message()}});
+    trouble_.Tell(answer.error());
     co_return;
   }
+  trouble_.End();
   std::map<std::string, const cri::v1::ContainerStats*> by_id;
   for (const cri::v1::ContainerStats& stats : answer->stats()) by_id[stats.attributes().id()] = &stats;
   for (auto& [uid, use] : *uses) {

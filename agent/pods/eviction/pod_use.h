@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/trouble.h"
 #include "agent/decide/eviction.h"
 #include "agent/pods/pod_services.h"
 
@@ -20,8 +21,7 @@ struct UseWanted {
 
 class PodUseMeter {
  public:
-  explicit PodUseMeter(PodServices& services, std::string proc = "/proc")
-      : services_(services), proc_(std::move(proc)) {}
+  explicit PodUseMeter(PodServices& services, std::string proc = "/proc");
 
   // By UID, one for each of them.
   Task<std::map<std::string, decide::PodUse>> Measure(std::vector<corev1::Pod> pods, UseWanted wanted);
@@ -33,6 +33,7 @@ class PodUseMeter {
 
   PodServices& services_;
   const std::string proc_;
+  Trouble trouble_;
 };
 
 }  // namespace daemonsetd::pods

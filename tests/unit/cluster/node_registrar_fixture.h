@@ -35,9 +35,8 @@ class NodeRegistrarTest : public ::testing::Test {
     pressure_settings.pod_root = "/pods";
     pressure_settings.stalls.clear();
     pressure_settings.read = [this](const node::PressurePaths&) { return pressure; };
-    monitor =
-        std::make_unique<node::PressureMonitor>(loop.executor(), loop.timeline(), blocking, runtime,
-                                                std::move(pressure_settings), [this] { registrar->DesiredChanged(); });
+    monitor = std::make_unique<node::PressureMonitor>(loop.executor(), loop.timeline(), blocking, runtime,
+                                                      std::move(pressure_settings), [this] { PressureLooked(); });
     registrar = std::make_unique<NodeRegistrar>(
         loop.executor(), loop.timeline(), client, runtime, runtime, *monitor, std::move(settings),
         [this](const auto& conditions) { return Desired(conditions); }, [] { return 0.5; }, [this] { Changed(); });
@@ -47,6 +46,15 @@ class NodeRegistrarTest : public ::testing::Test {
     published.emplace_back(registrar->uid(), registrar->node() != nullptr
                                                  ? std::stoi("0" + registrar->node()->metadata().resourceversion())
                                                  : 0);
+  }
+  // As NodePressure does.
+  void PressureLooked() {
+    std::vector<bool> holding{true};
+    for (const decide::PressureKind& kind : decide::kPressures) {
+      holding.push_back(
+          decide::Holds(monitor->memory().*kind.last_seen, monitor->thresholds(), loop.timeline().mono()));
+    }
+    if (std::exchange(pressures_told, holding) != holding) registrar->DesiredChanged();
   }
   void Start() {
     if (!registrar) Make();
@@ -59,6 +67,7 @@ class NodeRegistrarTest : public ::testing::Test {
     run.reset();
     if (monitor_run) loop.Cancel(monitor_run);
     monitor_run.reset();
+    pressures_told.clear();
     registrar.reset();
     monitor.reset();
   }
@@ -126,6 +135,7 @@ class NodeRegistrarTest : public ::testing::Test {
   bool register_node = true;
   int changes = 0;
   std::vector<std::pair<std::string, int>> published;  // uid() and the Node's resourceVersion, at each change
+  std::vector<bool> pressures_told;
   std::unique_ptr<node::PressureMonitor> monitor;
   std::unique_ptr<NodeRegistrar> registrar;
   std::shared_ptr<testing::Started<void>> run, monitor_run;

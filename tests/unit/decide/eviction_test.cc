@@ -109,8 +109,17 @@ TEST_F(EvictionTest, WhatWasNotMeasuredEvictsNobody) {
   Add(PodOf("b"), std::move(half));
   EXPECT_THAT(Order(EvictionSignal::kMemory), IsEmpty());
   EXPECT_THAT(Order(EvictionSignal::kPids), IsEmpty());
-  EXPECT_THAT(Order(EvictionSignal::kPodDisk), IsEmpty());
-  EXPECT_THAT(Order(EvictionSignal::kPodDisk, false), ElementsAre("b"));
+  EXPECT_THAT(Order(EvictionSignal::kImageDisk, false), IsEmpty());
+}
+
+// The runtime measures a new container late, and the new one may be it.
+TEST_F(EvictionTest, OfADiskWhatIsKnownCounts) {
+  PodUse young = Disk(0, 1, 30);
+  young.root.reset();
+  Add(PodOf("old"), Disk(20, 1, 1));
+  Add(PodOf("young"), std::move(young));
+  EXPECT_THAT(Order(EvictionSignal::kPodDisk), ElementsAre("young", "old"));
+  EXPECT_THAT(Order(EvictionSignal::kPodDisk, false), ElementsAre("young", "old"));
 }
 
 TEST_F(EvictionTest, MessagesAreTheKubelets) {
