@@ -200,9 +200,9 @@ bool InitDone(const corev1::ContainerStatus& status, bool sidecar) {
 }
 
 // Of a container that is removed with its pod: as it was seen last, or the kubelet's word for not having seen its end.
-corev1::ContainerStatus AfterRemoval(const corev1::ContainerStatus* last, corev1::ContainerStatus nothing_seen) {
+corev1::ContainerStatus AfterRemoval(const corev1::ContainerStatus* last, const corev1::ContainerStatus& nothing_seen) {
   if (last != nullptr && last->state().has_terminated()) return *last;
-  corev1::ContainerStatus status = last != nullptr ? *last : std::move(nothing_seen);
+  corev1::ContainerStatus status = last != nullptr ? *last : nothing_seen;
   status.set_ready(false);
   status.set_started(false);
   status.clear_state();
@@ -347,7 +347,7 @@ corev1::PodStatus ComputePodStatus(const corev1::Pod& pod, const ObservedPod& ob
     const auto& kept = is_init ? previous.initcontainerstatuses() : previous.containerstatuses();
     const auto last =
         std::find_if(kept.begin(), kept.end(), [&](const auto& one) { return one.name() == container.name(); });
-    return AfterRemoval(last == kept.end() ? nullptr : &*last, std::move(built));
+    return AfterRemoval(last == kept.end() ? nullptr : &*last, built);
   };
   bool init_done = true;
   for (const corev1::Container& init : pod.spec().initcontainers()) {
