@@ -64,7 +64,7 @@ def pytest_runtest_makereport(item, call):
 def make_daemon(runtime, request):
     """Makes daemons in directories of their own, and takes them, their pods and their mounts away afterwards.
 
-    A test that passed must also end well: every pod goes once its manifest is gone, and no mount stays.
+    A test that passed must also end well: every pod goes once its manifest is gone, and no mount and no cgroup stays.
     """
     made = []
 
