@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <thread>
 
 #include "agent/async/descriptor.h"
 #include "tests/unit/pods/pod_engine.h"
@@ -24,6 +25,14 @@ using ::testing::MatchesRegex;
 using ::testing::SizeIs;
 
 constexpr std::int64_t kFull = 1000;
+
+bool IsOpenHere(const std::string& path) {
+  const std::filesystem::directory_iterator descriptors("/proc/self/fd");
+  return std::any_of(begin(descriptors), end(descriptors), [&path](const auto& entry) {
+    std::error_code closed_meanwhile;
+    return std::filesystem::read_symlink(entry.path(), closed_meanwhile) == path;
+  });
+}
 
 class LogRotatorTest : public PodEngineTest {
  protected:
@@ -175,9 +184,13 @@ TEST_F(LogRotatorTest, ACompressionThatHangsHoldsUpNoRotation) {
   Grow(kFull + 1);
   loop.Advance(seconds(11));
   ASSERT_THAT(Files(), SizeIs(2));
-  const std::string pipe = Directory() + "/" + Files().at(1) + ".tmp";
+  const std::string set_aside = Directory() + "/" + Files().at(1);
+  const std::string pipe = set_aside + ".tmp";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  for (int i = 0; i < 5; ++i) {
+  Grow(kFull + 1);
+  loop.Advance(seconds(11));
+  while (!IsOpenHere(set_aside)) std::this_thread::sleep_for(milliseconds(1));  // the thread is about to hang
+  for (int i = 0; i < 4; ++i) {
     Grow(kFull + 1);
     loop.Advance(seconds(11));
   }
