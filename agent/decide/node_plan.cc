@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "agent/decide/critical_pod.h"
 #include "agent/decide/daemon_pod.h"
 
 namespace daemonsetd::decide {
@@ -45,8 +46,8 @@ class NodePlanner {
     std::sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
       const Workload& left = *workloads_[a];
       const Workload& right = *workloads_[b];
-      const auto left_priority = left.next_pod.spec().priority();
-      const auto right_priority = right.next_pod.spec().priority();
+      const auto left_priority = PriorityOf(left.next_pod.spec());
+      const auto right_priority = PriorityOf(right.next_pod.spec());
       if (left_priority != right_priority) return left_priority > right_priority;
       if (left.namespace_ != right.namespace_) return left.namespace_ < right.namespace_;
       return left.name < right.name;

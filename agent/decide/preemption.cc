@@ -6,6 +6,7 @@
 
 #include "agent/decide/admission.h"
 #include "agent/decide/api_time.h"
+#include "agent/decide/critical_pod.h"
 #include "agent/decide/pod_object.h"
 #include "agent/decide/resources.h"
 
@@ -29,7 +30,7 @@ WallTime StartOf(const corev1::Pod& pod) {
 
 // Who stays rather than who. A total order, so that the outcome does not depend on the order of a list.
 bool IsMoreImportant(const corev1::Pod* a, const corev1::Pod* b) {
-  if (a->spec().priority() != b->spec().priority()) return a->spec().priority() > b->spec().priority();
+  if (PriorityOf(a->spec()) != PriorityOf(b->spec())) return PriorityOf(a->spec()) > PriorityOf(b->spec());
   if (const int left = QosRank(*a), right = QosRank(*b); left != right) return left > right;
   if (const WallTime left = StartOf(*a), right = StartOf(*b); left != right) return left < right;
   return NameOf(*a) < NameOf(*b);
@@ -38,7 +39,7 @@ bool IsMoreImportant(const corev1::Pod* a, const corev1::Pod* b) {
 std::string Names(const std::vector<const corev1::Pod*>& pods) {
   std::string names;
   for (std::size_t i = 0; i < pods.size() && i < kMostNamed; ++i) {
-    names += fmt::format("{}{} (priority {})", i == 0 ? "" : ", ", NameOf(*pods[i]), pods[i]->spec().priority());
+    names += fmt::format("{}{} (priority {})", i == 0 ? "" : ", ", NameOf(*pods[i]), PriorityOf(pods[i]->spec()));
   }
   if (pods.size() > kMostNamed) names += fmt::format(" and {} more", pods.size() - kMostNamed);
   return names;
@@ -75,7 +76,7 @@ Preemption MakeRoom(const corev1::Pod& pod, const corev1::Node& node, const std:
     if (other.terminating) continue;
     // Where a set surges the old pod goes when the new one is available, not before.
     const bool is_predecessor = !DaemonSetOf(pod).empty() && DaemonSetOf(*other.pod) == DaemonSetOf(pod);
-    const bool may_go = !other.is_static && !is_predecessor && other.pod->spec().priority() < pod.spec().priority();
+    const bool may_go = !other.is_static && !is_predecessor && PriorityOf(other.pod->spec()) < PriorityOf(pod.spec());
     (may_go ? candidates : kept).push_back(other.pod);
   }
   if (candidates.empty()) {
@@ -97,7 +98,7 @@ Preemption MakeRoom(const corev1::Pod& pod, const corev1::Node& node, const std:
   std::reverse(victims.begin(), victims.end());
   for (const corev1::Pod* victim : victims) result.victims.push_back(victim->metadata().uid());
   result.answer = Preemption::Answer::kPreempt;
-  result.message += fmt::format("; priority {} makes room: {}", pod.spec().priority(), Names(victims));
+  result.message += fmt::format("; priority {} makes room: {}", PriorityOf(pod.spec()), Names(victims));
   return result;
 }
 

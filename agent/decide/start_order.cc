@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "agent/decide/api_time.h"
+#include "agent/decide/critical_pod.h"
 #include "agent/decide/pod_object.h"
 
 namespace daemonsetd::decide {
@@ -13,8 +14,8 @@ std::vector<StartAnswer> GiveRoom(const corev1::Node& node, const std::vector<co
   std::vector<std::size_t> order(wishes.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const auto left = wishes[a]->spec().priority();
-    const auto right = wishes[b]->spec().priority();
+    const auto left = PriorityOf(wishes[a]->spec());
+    const auto right = PriorityOf(wishes[b]->spec());
     return left != right ? left > right : NameOf(*wishes[a]) < NameOf(*wishes[b]);
   });
   std::vector<StartAnswer> answers(wishes.size());

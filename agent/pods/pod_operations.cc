@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/decide/critical_pod.h"
 #include "agent/decide/labels.h"
 #include "agent/decide/pod_spec.h"
 #include "agent/decide/runtime_class.h"
@@ -129,7 +130,7 @@ Task<Outcome> PodOperations::Create(decide::CreateSandbox action) {
     const Status made = co_await services_.cgroups->Ensure(pod);
     if (!made) co_return Failed(made.error(), "FailedCreatePodContainer");
   }
-  async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
+  async::Semaphore::Permit permit = co_await services_.starts.Acquire(decide::PriorityOf(pod_.spec()));
   co_await async::kDeafToCancellation;
   auto created =
       co_await services_.runtime.RunPodSandbox(std::move(request), services_.settings.runtime_request_timeout);
@@ -216,7 +217,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
   *request.mutable_config() = cri::ToContainerConfig(pod_, *spec, attempt, inputs);
   *request.mutable_sandbox_config() = std::move(sandbox);
 
-  async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
+  async::Semaphore::Permit permit = co_await services_.starts.Acquire(decide::PriorityOf(pod_.spec()));
   co_await async::kDeafToCancellation;
   auto created =
       co_await services_.runtime.CreateContainer(std::move(request), services_.settings.runtime_request_timeout);
@@ -239,7 +240,7 @@ Task<Outcome> PodOperations::Start(decide::StartContainer action) {
 }
 
 Task<Outcome> PodOperations::StartCreated(decide::StartCreatedContainer action) {
-  async::Semaphore::Permit permit = co_await services_.starts.Acquire(pod_.spec().priority());
+  async::Semaphore::Permit permit = co_await services_.starts.Acquire(decide::PriorityOf(pod_.spec()));
   co_await async::kDeafToCancellation;
   on_created_(action.name, action.container_id);
   const Status started =
@@ -429,7 +430,7 @@ Task<PullOutcome> PodOperations::PullImage(std::string image, std::string policy
   pull.on_pull = [this, container, image] { events_.Pulling(container, image); };
   pull.image = std::move(image);
   pull.policy = std::move(policy);
-  pull.priority = pod_.spec().priority();
+  pull.priority = decide::PriorityOf(pod_.spec());
   pull.requester = RequesterName(pod_, container);
   pull.sandbox_config = std::move(sandbox);
   const MonoTime since = services_.timeline.mono();

@@ -98,6 +98,16 @@ TEST_F(MakeRoomTest, EqualAndHigherPrioritiesAreNeverVictims) {
   EXPECT_EQ(room.message, "needs cpu 1, free 0 of 4; no pod of lower priority makes room");
 }
 
+// No admission of an API server has written the number into a manifest's pod.
+TEST_F(MakeRoomTest, AClassThatEveryClusterHasCountsWithoutItsNumber) {
+  Add("a", 1000, "4");
+  corev1::Pod pod = Make("p", 0, "1");
+  pod.mutable_spec()->clear_priority();
+  EXPECT_EQ(Room(pod).answer, Answer::kHopeless);
+  pod.mutable_spec()->set_priorityclassname("system-node-critical");
+  EXPECT_THAT(Room(pod).victims, ElementsAre("a"));
+}
+
 TEST_F(MakeRoomTest, NobodyDiesForAPodThatAsksForAnotherNode) {
   Add("low", 1, "4");
   corev1::Pod pod = Make("p", 100, "1");
