@@ -48,6 +48,9 @@ SAMPLE_SECONDS = 10
 REPORT_SECONDS = 60
 READY_SECONDS = 300
 LOG_LINES = 12
+# The agent keeps a thousand Events, and a pod has six in its life. In this part of the warm-up so many pods come and go
+# that they are a thousand before memory is judged.
+CHURN_PART, CHURN_SECONDS = 0.7, 3
 UNKNOWN = datetime.timedelta(seconds=30)  # after containerd is back, until it has told of all that it lost
 SPACE = "soak"
 RIGHTS = ROOT / "packaging" / "kubernetes"
@@ -132,7 +135,9 @@ class Soak:
                     ("DaemonSets made again", self.make_again, 50, 180),
                     ("images replaced", self.replace_image, 40, 300),
                     ("manifests changed", self.change_manifest, 70, 240),
-                    ("reads of daemonsetctl", self.read, 5, 15)) for at in range(first, int(self.seconds), period))]
+                    ("reads of daemonsetctl", self.read, 5, 15)) for at in range(first, int(self.seconds), period)),
+                *((at, "pods deleted", self.delete_pod) for at in range(
+                    0, int(soak_samples.warm_up(self.seconds) * CHURN_PART), CHURN_SECONDS))]
 
     def run(self):
         begin = time.monotonic()
@@ -257,6 +262,11 @@ class Soak:
         manifest = json.loads(json.dumps(self.pods.static["static-0.json"]))
         manifest["metadata"]["annotations"] = {"soak": str(self.changes["static-0"])}
         self.node.agent.apply("static-0.json", self._here(manifest))
+
+    def delete_pod(self):
+        self.changes["deleted"] += 1
+        for pod in self.node.agent.pods("deleted"):
+            self.cluster.client().delete(f"{self.space.path('v1', 'pods')}/{pod['name']}", absent=None)
 
     def read(self):
         words = next(self._reads)

@@ -45,7 +45,7 @@ class Pods:
         self._restarting()
         for index in range(3):
             self._add(f"logs-{index}", [("main", LOGS, {}, Expected(STAYS))])
-        for name in ("rolling", "surge", "again", "pulled"):
+        for name in ("rolling", "surge", "again", "pulled", "deleted"):
             self._add(name, [("main", STAY, {}, Expected(STAYS))])
         self._strategy("rolling", maxUnavailable=1)
         self._strategy("surge", maxSurge=1, maxUnavailable=0)
@@ -64,7 +64,7 @@ class Pods:
             probes = {"readinessProbe": probe(exec={"command": ["true"]}, periodSeconds=20),
                       "livenessProbe": probe(exec={"command": ["test", "-d", "/diary"]}, periodSeconds=30)}
             self._add(f"exec-{index}", [("main", STAY, probes, Expected(STAYS))])
-        for index in range(8):
+        for index in range(7):
             get = {"httpGet": {"path": "/", "port": PORT}}
             probes = {"startupProbe": probe(**get, periodSeconds=1, failureThreshold=60),
                       "readinessProbe": probe(**get, periodSeconds=5), "livenessProbe": probe(**get, periodSeconds=10)}

@@ -12,7 +12,7 @@ from daemon import metric
 from processes import cpu_seconds, memory
 
 WARM_UP_SECONDS = 900
-WARM_UP_PART = 0.125  # of a short run
+WARM_UP_PART = 0.25  # of a short run
 LEAST_SECONDS = 1800  # below, what grows at the start of any node is most of what is seen
 METRICS = {"requests": "rest_client_requests_total", "runtime_calls": "daemonsetd_runtime_operations_total",
            "rotations": "daemonsetd_container_log_rotations_total", "probes": "daemonsetd_prober_probe_total",
@@ -107,11 +107,15 @@ def theil_sen(points):
     return statistics.median(slopes) if slopes else 0.0
 
 
+def warm_up(seconds):
+    """How many of these seconds are none that memory is judged by."""
+    return min(WARM_UP_SECONDS, seconds * WARM_UP_PART)
+
+
 def judge(samples, seconds):
     """[(Bound, first, last, slope an hour, whether flat)] of a run that was to take `seconds`. A short one is not
     judged: no slope, and None for whether it is flat."""
-    warm_up = min(WARM_UP_SECONDS, seconds * WARM_UP_PART)
-    judged = [sample for sample in samples if sample["seconds"] >= warm_up]
+    judged = [sample for sample in samples if sample["seconds"] >= warm_up(seconds)]
     if len(judged) < 8:
         raise ValueError(f"{len(judged)} samples are too few to judge by")
     quarter = len(judged) // 4
