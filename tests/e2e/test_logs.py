@@ -67,9 +67,11 @@ class Writer:
         return int(re.search(rb" total (\d+)\n", self.end())[1])
 
     def end(self):
-        """Of the newest two files: the last line may have come right before a rotation."""
+        """Of the newest two files: the last line may have come right before a rotation. Those that are compressed, or
+        about to be, tell nothing of it."""
         text = b""
-        for path in sorted(self.directory.glob("*.log*"), key=lambda path: path.stat().st_mtime)[-2:]:
+        plain = [path for path in self.directory.glob("*.log*") if path.suffix not in (".gz", ".tmp")]
+        for path in sorted(plain, key=modified)[-2:]:
             with open(path, "rb") as file:
                 file.seek(max(0, path.stat().st_size - 4096))
                 text += file.read()
@@ -91,6 +93,13 @@ class Writer:
                     if tag == b"F":
                         yield b"".join(pieces.pop(stream))
         assert not pieces, "a line has no end"
+
+
+def modified(path):
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # compressed since it was listed
+        return 0
 
 
 def check(lines, total):
