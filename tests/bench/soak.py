@@ -47,6 +47,9 @@ MINUTES = 120
 SAMPLE_SECONDS = 10
 REPORT_SECONDS = 60
 READY_SECONDS = 300
+SETTLE_SECONDS = 120
+UPDATED = ("rolling", "surge", "pulled")
+STUCK = 4  # updates; an outage of the API server delays two
 LOG_LINES = 12
 # The agent keeps a thousand Events, and a pod has six in its life. In this part of the warm-up so many pods come and go
 # that they are a thousand before memory is judged.
@@ -69,19 +72,22 @@ class Soak:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="dsd-soak-", dir="/tmp"))
         self.changes = collections.Counter()  # by owner: how often its pods were to be replaced
         self.done = collections.Counter()  # by action
-        self.notes, self.samples = [], []
+        self.notes, self.faults, self.samples = [], [], []
         self.unexplained = {}
         self.tokens = set()
+        self.node = None
         self._build = build
         self._reads = itertools.cycle(READS)
         self._stack = contextlib.ExitStack()
         self._suspects = set()
+        self._behind = collections.Counter()  # by owner: how many updates in a row were not finished when the next came
         self._absences = []  # [begin, end] of those of containerd
         self._outage = None  # of the API server, while it lasts
         self._whole = False  # the node and its pods
 
     def start(self):
         stack = self._stack
+        stack.callback(self._sweep)
         self.registry = stack.enter_context(Registry())
         runtimes = Runtimes()
         stack.callback(lambda: self._left(runtimes.stop()))
@@ -90,7 +96,7 @@ class Soak:
         self.cluster.start()
         grant_access(self.cluster, RIGHTS)
         self.node = ClusterNode(self.cluster, "node-soak", runtimes.take("2"), self._build, **CONFIG)
-        stack.callback(lambda: self._left(self.node.take_away()))
+        stack.callback(self._take_node_away)
         self.health = grpc_health.Server(self.node.address)
         stack.callback(self.health.close)
         diary = self.directory / "diary"
@@ -159,8 +165,15 @@ class Soak:
             time.sleep(0.5)
         self._end_outage()
         self.look_for_restarts()
-        if unready := self.unready():
-            self.note(f"LEFT UNREADY {unready}")
+        self._settle()
+
+    def _settle(self):
+        """Time for what is under way at the end."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while unsettled := self.unready() + list(filter(self._unfinished_status, UPDATED)):
+            if time.monotonic() > deadline:
+                return self.fault(f"not ready or not updated at the end: {', '.join(unsettled)}")
+            time.sleep(1)
 
     def _sample(self):
         try:
@@ -178,6 +191,11 @@ class Soak:
     def note(self, text):
         self.notes.append(f"{time.strftime('%H:%M:%S')} {text}")
         print(f"soak: {self.notes[-1]}", flush=True)
+
+    def fault(self, text):
+        """What makes the run fail."""
+        self.faults.append(text)
+        self.note(f"FAULT {text}")
 
     def restart_api_server(self):
         """Its end takes a minute for the sake of those that watch; samples are taken meanwhile, all else waits."""
@@ -233,11 +251,19 @@ class Soak:
         self.space.patch("daemonsets", name, {"spec": {"template": template}}, "apps/v1")
 
     def _rolled_out(self, name):
+        status = self._unfinished_status(name)
+        self._behind[name] = self._behind[name] + 1 if status else 0
+        if status:
+            self.note(f"the last update of {name} is not finished: {status}")
+        if self._behind[name] == STUCK:
+            self.fault(f"{name}: the last {STUCK} updates did not come to an end")
+
+    def _unfinished_status(self, name):
+        """None when the newest template runs."""
         found = self.space.daemon_set(name)
         status = found.get("status", {})
-        if (status.get("observedGeneration"), status.get("updatedNumberScheduled"), status.get("numberAvailable")) != (
-                found["metadata"]["generation"], 1, 1):
-            self.note(f"the last update of {name} is not finished: {status}")
+        numbers = [status.get(key) for key in ("observedGeneration", "updatedNumberScheduled", "numberAvailable")]
+        return None if numbers == [found["metadata"]["generation"], 1, 1] else status
 
     def make_again(self):
         self.changes["again"] += 1
@@ -342,18 +368,30 @@ class Soak:
 
     def _left(self, lines):
         for line in lines:
-            self.note(f"LEFT BEHIND {line}")
+            self.fault(f"left behind: {line}")
 
     def close(self):
         """Also after a run that was cut off."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        try:
+        with self._stack:
             if self._whole and self.node.agent.running():
                 self.end()
-        finally:
-            self._stack.close()
-            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _take_node_away(self):
+        try:
+            self._left(self.node.take_away())
+        except DaemonError as error:
+            self.fault(str(error).splitlines()[0])
+
+    def _sweep(self):
+        """When nothing runs any more: what an agent that failed has left."""
+        if self.node and self.node.agent.directory.exists():
+            left = self.node.agent.unmount()
+            self._left(left)
+            if not left:
+                shutil.rmtree(self.node.agent.directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def warnings(self):
         """How often the agent warned, by place and words."""
@@ -386,7 +424,7 @@ def main():
     finally:
         soak.close()
         if found:
-            found["notes"] = soak.notes
+            found.update(notes=soak.notes, faults=soak.faults)  # with those of its end
             arguments.output.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(soak_results.table(found))
     if reasons := soak_results.failures(found):

@@ -26,8 +26,8 @@ def result(soak, count):
             "fd_kinds": {"first": first["fd_kinds"], "last": last["fd_kinds"]},
             "cpu_percent": round(100 * (last["cpu_seconds"] - first["cpu_seconds"]) / (hours * 3600), 2),
             "restarts": dict(explained), "unexplained": list(soak.unexplained.values()), "done": dict(soak.done),
-            "tokens": len(soak.tokens), "counted": grown, "notes": soak.notes, "warnings": soak.warnings(),
-            "samples": soak.samples[::step]}
+            "tokens": len(soak.tokens), "counted": grown, "notes": soak.notes, "faults": soak.faults,
+            "warnings": soak.warnings(), "samples": soak.samples[::step]}
 
 
 def table(found):
@@ -57,4 +57,4 @@ def failures(found):
     reasons = [f"{bounds[key]}: not flat, {values['first_quarter']:g} at first, {values['last_quarter']:g} at last"
                for key, values in found["judged"].items() if values["flat"] is False]
     reasons += [f"unexplained: {text}" for text in found["unexplained"]]
-    return reasons + [note for note in found["notes"] if "LEFT " in note]
+    return reasons + found["faults"]

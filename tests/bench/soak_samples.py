@@ -116,7 +116,7 @@ def judge(samples, seconds):
     """[(Bound, first, last, slope an hour, whether flat)] of a run that was to take `seconds`. A short one is not
     judged: no slope, and None for whether it is flat."""
     judged = [sample for sample in samples if sample["seconds"] >= warm_up(seconds)]
-    if len(judged) < 8:
+    if len(judged) < 4:
         raise ValueError(f"{len(judged)} samples are too few to judge by")
     quarter = len(judged) // 4
     long_enough = judged[-1]["seconds"] - judged[0]["seconds"] >= LEAST_SECONDS
