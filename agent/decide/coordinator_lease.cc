@@ -235,6 +235,7 @@ CoordinatorStep StepCoordinator(const CoordinatorInput& input, CoordinatorMemory
   CoordinatorStep step = Decide(input, memory);
   if (!step.write) {  // a write may still fail, however often reading succeeds
     memory.failures = 0;
+    memory.denials = 0;
     memory.denied = false;
   }
   return step;
@@ -242,10 +243,11 @@ CoordinatorStep StepCoordinator(const CoordinatorInput& input, CoordinatorMemory
 
 MonoTime RetryCoordinator(const Error& error, MonoTime now, double dice, CoordinatorMemory& memory) {
   ++memory.failures;
+  // Failures before it do not make a denial more credible: a server that could not be reached is one that starts.
+  memory.denials = error.kind() == ErrorKind::kDenied ? memory.denials + 1 : 0;
   // A server that starts refuses for a moment what it allowed before: rights are rarely taken away.
-  memory.denied = error.kind() == ErrorKind::kDenied &&
-                  (memory.role == CoordinatorRole::kBystander || memory.failures > kDenialsDoubted);
-  if (memory.denied) return now + Jittered(Doubled(kDeniedInitial, kDeniedMaximum, memory.failures), dice);
+  memory.denied = memory.denials > (memory.role == CoordinatorRole::kBystander ? 0 : kDenialsDoubted);
+  if (memory.denied) return now + Jittered(Doubled(kDeniedInitial, kDeniedMaximum, memory.denials), dice);
   const bool holder = memory.role == CoordinatorRole::kHolder;
   if (IsStale(error) && memory.failures == 1) return holder ? now : now + Jittered(kSoon, dice);
   if (holder && now < HoldsUntil(memory)) return now + kHolderRetry;

@@ -55,7 +55,8 @@ struct CoordinatorMemory {
   bool checking = false;         // the holder is in doubt, so it is looked at once more, soon
   std::optional<Now> held_from;  // when our last successful write as the holder was sent (not answered)
   int failures = 0;              // failed requests in a row
-  bool denied = false;           // the last of them for lack of rights
+  int denials = 0;               // the last of these, for lack of rights
+  bool denied = false;           // they are believed
 };
 
 struct CoordinatorInput {

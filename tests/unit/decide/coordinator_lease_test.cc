@@ -410,5 +410,14 @@ TEST_F(RetryTest, WhoHadTheRightsDoubtsThatTheyWereTakenAway) {
   EXPECT_THAT(Waits(ErrorKind::kDenied, 4), ElementsAre(2, 4, 7, 120)) << "a server that starts refuses for a moment";
 }
 
+TEST_F(RetryTest, ADenialAfterAnOutageIsThatOfAServerThatStarts) {
+  Waits(ErrorKind::kRetry, 20);
+  EXPECT_THAT(Waits(ErrorKind::kDenied, 1), ElementsAre(15)) << "and not an hour";
+  memory = {};
+  memory.role = CoordinatorRole::kHolder;
+  Waits(ErrorKind::kRetry, 20);
+  EXPECT_THAT(Waits(ErrorKind::kDenied, 4), ElementsAre(7, 7, 7, 120));
+}
+
 }  // namespace
 }  // namespace daemonsetd::decide
