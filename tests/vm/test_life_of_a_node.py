@@ -13,6 +13,7 @@ from workloads import secret, workload
 
 NAMESPACE = "node-services"
 PODS = 3
+TOKEN = "var/run/secrets/kubernetes.io/serviceaccount/token"
 WATCHDOG_SECONDS = 15  # in place of the unit's minutes
 # Lines that the agent logs as errors in this life, because of what is done to it here.
 EXPECTED_ERRORS = (rf"^daemonsetd\.service: Watchdog timeout \(limit {WATCHDOG_SECONDS}s\)!$",)  # of test_watchdog
@@ -91,7 +92,7 @@ def test_daemon_sets_run(node):
     root = f"/proc/{node.process('web')}/root"
     assert node.machine.run(f"cat {root}/word/word {root}/host/hostname") == f"sesame{node.name}\n"
     assert node.machine.run(f"stat -f -c %T {root}/memory {root}/word").split() == ["tmpfs", "tmpfs"]
-    assert node.machine.succeeds(f"test -s {token_of(node)}")
+    assert node.machine.succeeds(f"test -s /proc/{node.process('api-client')}/root/{TOKEN}")
     assert node.service("StatusText") == f"{PODS}/{PODS} pods ready; container runtime connected; API server reachable"
 
 
@@ -181,7 +182,7 @@ def test_power_cut_while_the_api_server_is_gone(node):
     node.wait_until_it_knows("no API server", lambda status: status["apiServer"] != "reachable", pods=PODS)
     running = node.running()
     assert len(running) == 2 * PODS
-    assert node.machine.succeeds(f"test -s {token_of(node)}")
+    assert node.machine.succeeds(f"cat /proc/[0-9]*/root/{TOKEN}")
     assert node.machine.run("cat /proc/$(pidof httpd)/root/word/word") == "sesame"
     node.cluster.start_apiserver()
     node.wait_until_it_knows("the API server", lambda status: status["apiServer"] == "reachable")
@@ -275,11 +276,6 @@ def version(node):
 
 def labels(node):
     return node.cluster.get(f"/api/v1/nodes/{node.name}")["metadata"]["labels"]
-
-
-def token_of(node):
-    """As the container sees it, in the machine."""
-    return f"/proc/{node.process('api-client')}/root/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 def slices_of_pods(node):
