@@ -26,12 +26,16 @@ bool IsAbsent(const store::ObjectRecord& record) { return record.object().empty(
 ObjectCache::ObjectCache(store::Store& store, bool keep_secrets) : store_(store), keep_secrets_(keep_secrets) {
   if (keep_secrets_) return;
   for (const std::string_view kind : kSecretKinds) {
-    std::vector<kube::NamespacedName> names;
-    for (const store::ObjectRecord* record : store_.ObjectsOf(kind)) {
-      names.emplace_back(record->namespace_(), record->name());
-    }
-    for (const kube::NamespacedName& secret : names) store_.RemoveObject(kind, secret.ns, secret.name);
+    for (const kube::NamespacedName& secret : NamesOf(kind)) store_.RemoveObject(kind, secret.ns, secret.name);
   }
+}
+
+std::vector<kube::NamespacedName> ObjectCache::NamesOf(std::string_view kind) const {
+  std::vector<kube::NamespacedName> names;
+  for (const store::ObjectRecord* record : store_.ObjectsOf(kind)) {
+    names.emplace_back(record->namespace_(), record->name());
+  }
+  return names;
 }
 
 void ObjectCache::StripMetadata(metav1::ObjectMeta& metadata) {

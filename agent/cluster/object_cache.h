@@ -77,11 +77,7 @@ class ObjectCache {
   // Of all records of this kind, those of absent objects too.
   template <class T>
   std::vector<kube::NamespacedName> Names() const {
-    std::vector<kube::NamespacedName> names;
-    for (const store::ObjectRecord* record : store_.ObjectsOf(KindOf<T>())) {
-      names.emplace_back(record->namespace_(), record->name());
-    }
-    return names;
+    return NamesOf(KindOf<T>());
   }
 
   template <class T>
@@ -112,6 +108,7 @@ class ObjectCache {
     return Cached<T>{.object = std::move(object), .seen_at = SeenAt(*record)};
   }
 
+  std::vector<kube::NamespacedName> NamesOf(std::string_view kind) const;
   static void StripMetadata(metav1::ObjectMeta& metadata);
   static WallTime SeenAt(const store::ObjectRecord& record);
   bool Parse(const Id& id, const store::ObjectRecord* record, google::protobuf::Message& object) const;
