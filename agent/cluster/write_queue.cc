@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/base/log.h"
+#include "agent/base/trouble.h"
 
 namespace daemonsetd::cluster {
 namespace {
@@ -15,8 +16,6 @@ constexpr BackoffLimits kAfterConflict{.initial = std::chrono::milliseconds(200)
 constexpr BackoffLimits kUnreachable{.initial = std::chrono::milliseconds(500), .maximum = std::chrono::seconds(10)};
 
 constexpr Nanoseconds kForgotten = std::chrono::minutes(10);
-
-bool IsOfTheWay(const Error& error) { return error.kind() == ErrorKind::kRetry || error.kind() == ErrorKind::kTimeout; }
 
 }  // namespace
 
@@ -52,7 +51,7 @@ void WriteQueue::Ended(const std::string& key, const std::string& what, Nanoseco
     entry.not_before = entry.backoff.Fail(now);
   } else {
     if (conflicted) entry.backoff = Backoff(kWriteRetry);
-    if (entry.error.empty() && IsOfTheWay(status.error())) entry.backoff = Backoff(kUnreachable);
+    if (entry.error.empty() && IsPassing(status.error())) entry.backoff = Backoff(kUnreachable);
     entry.not_before = entry.backoff.Fail(now);
     if (entry.error != status.error().message()) {
       log::Warning("the API server did not take a write; trying again",

@@ -16,6 +16,7 @@
 #include "agent/async/task.h"
 #include "agent/base/result.h"
 #include "agent/base/time_point.h"
+#include "agent/base/trouble.h"
 #include "agent/decide/runtime_class.h"
 #include "agent/model/kubernetes.h"
 
@@ -89,8 +90,6 @@ class ObjectSource {
 };
 
 // Nobody can say yet whether it exists: to be waited for, not to be reported as a failure (VO-07).
-inline bool IsUnknown(const Error& error) {
-  return error.kind() == ErrorKind::kRetry || error.kind() == ErrorKind::kTimeout;
-}
+inline bool IsUnknown(const Error& error) { return IsPassing(error); }
 
 }  // namespace daemonsetd::pods
