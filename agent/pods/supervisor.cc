@@ -35,6 +35,16 @@ std::string HashOf(const corev1::Pod& pod) {
   return decide::TemplateHash(as_template);
 }
 
+PodIdentity IdentityOf(const Workload& workload, std::uint32_t sequence) {
+  return {.owner_kind = KindName(workload.kind),
+          .owner_name = workload.name,
+          .owner_uid = workload.uid,
+          .template_hash = workload.template_hash,
+          .restart_hash = workload.restart_hash,
+          .hash_version = decide::kSpecHashVersion,
+          .sequence = sequence};
+}
+
 Hosted FromDaemonSet(const DaemonSetSource& source) {
   Hosted hosted = MakeHosted(source.object, source.file);
   hosted.workload.placement_spec = source.object.spec().template_().spec();
@@ -145,14 +155,7 @@ void Supervisor::RestoreEvicted() {
       if (workload.uid != record.owner_uid() || workload.kind != Workload::Kind::kDaemonSet || next == 0) continue;
       corev1::Pod pod = MakePod(hosted, next - 1);
       if (pod.metadata().uid() != uid) break;
-      PodIdentity identity{.owner_kind = KindName(workload.kind),
-                           .owner_name = workload.name,
-                           .owner_uid = workload.uid,
-                           .template_hash = workload.template_hash,
-                           .restart_hash = workload.restart_hash,
-                           .hash_version = decide::kSpecHashVersion,
-                           .sequence = next - 1};
-      workers_.Start(std::move(identity), std::move(pod));
+      workers_.Start(IdentityOf(workload, next - 1), std::move(pod));
       break;
     }
   }
@@ -309,20 +312,13 @@ void Supervisor::Reconcile() {
                                {"uid", workload.next_pod.metadata().uid()},
                                {"daemonSet", DaemonSetOf(hosted)},
                                {"source", hosted.source}});
-    PodIdentity identity{.owner_kind = KindName(workload.kind),
-                         .owner_name = workload.name,
-                         .owner_uid = workload.uid,
-                         .template_hash = workload.template_hash,
-                         .restart_hash = workload.restart_hash,
-                         .hash_version = decide::kSpecHashVersion,
-                         .sequence = workload.next_sequence};
     plan.decisions[start.workload].pod_uid = workload.next_pod.metadata().uid();
     if (workload.kind == Workload::Kind::kDaemonSet) {
       RaiseSequence(services_.records, {.uid = workload.uid, .namespace_ = workload.namespace_, .name = workload.name},
                     workload.next_sequence + 1);
       TellCreation(services_.events, workloads_[start.workload].daemon_set, workload.next_pod.metadata().name());
     }
-    workers_.Start(std::move(identity), workload.next_pod);
+    workers_.Start(IdentityOf(workload, workload.next_sequence), workload.next_pod);
   }
   for (const auto& update : plan.updates) {
     const Hosted& hosted = workloads_[update.workload];
