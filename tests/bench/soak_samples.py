@@ -7,6 +7,7 @@ import pathlib
 import statistics
 import time
 
+import cgroups
 import containerd
 from daemon import metric
 from processes import cpu_seconds, memory
@@ -51,7 +52,6 @@ BOUNDS = (
 class Sampler:
     def __init__(self, node):
         self._node = node
-        self._identities = set()  # of containers and pods, for their control groups
         self._begin = time.monotonic()
 
     def take(self):
@@ -59,7 +59,6 @@ class Sampler:
         pid = agent.pid
         kinds = fd_kinds(pid)
         found = runtime.containers()
-        self._identities |= {container.id for container in found} | {container.uid for container in found}
         scrape = agent.get("/metrics")[1]
         return {"seconds": round(time.monotonic() - self._begin, 1),
                 **{key: round(value, 3) for key, value in memory(pid).items()},
@@ -68,16 +67,10 @@ class Sampler:
                 "containerd_rss_mib": round(memory(runtime.pid)["rss_mib"], 1),
                 "containers": len(found), "running": sum(container.running for container in found),
                 "mounts": sum(len(containerd.mounts_below(part.directory)) for part in (runtime, agent)),
-                "cgroups": self._cgroups(), "pod_directories": entries(agent.pod_root / "pods"),
+                "cgroups": len(cgroups.groups_below(agent.cgroup_root)), "pod_directories": entries(agent.pod_root / "pods"),
                 "log_files": files_below(agent.pod_logs), "log_links": entries(agent.container_logs),
                 "state_files": files_below(agent.directory / "state"),
                 **{key: metric(scrape, name) for key, name in METRICS.items()}}
-
-    def _cgroups(self):
-        """Those of one hierarchy that are named by a container or a pod of this node, also of earlier ones."""
-        root = pathlib.Path("/sys/fs/cgroup")
-        root = root / "memory" if (root / "memory").is_dir() else root
-        return sum(name.removeprefix("pod") in self._identities for _, names, _ in os.walk(root) for name in names)
 
 
 def fd_kinds(pid):
