@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "agent/decide/container_usage.h"
-#include "agent/decide/labels.h"
 
 namespace daemonsetd {
 namespace {
@@ -14,9 +13,7 @@ constexpr char kAsking[] = "cannot ask the container runtime what containers use
 }  // namespace
 
 Task<Result<cri::v1::ListContainerStatsResponse>> UsageMeter::Sample() {
-  cri::v1::ContainerStatsFilter filter;
-  (*filter.mutable_label_selector())[decide::kManagedByLabel] = "true";
-  co_return co_await runtime_.ListContainerStats(std::move(filter), timeout_);
+  co_return co_await runtime_.ListContainerStats(decide::OurContainers(), timeout_);
 }
 
 Task<Result<statusv1::UsageList>> UsageMeter::Measure() {

@@ -1,15 +1,8 @@
 #include "cri/cgroups.h"
 
-#include <algorithm>
+#include "agent/decide/pod_cgroup.h"
 
 namespace daemonsetd::cri {
-
-namespace {
-
-constexpr std::string_view kSlice = ".slice";
-constexpr std::string_view kDefaultSlice = "kubepods.slice";
-
-}  // namespace
 
 CgroupDriver CgroupDriverOf(std::string_view name) {
   if (name == "systemd") return CgroupDriver::kSystemd;
@@ -30,14 +23,9 @@ std::string NameOf(CgroupDriver driver) {
 }
 
 std::string CgroupParent(const std::string& root, CgroupDriver driver) {
-  if (driver != CgroupDriver::kSystemd || root.ends_with(kSlice)) return root;
-  const std::size_t first = root.find_first_not_of('/');
-  if (first == std::string::npos) return std::string(kDefaultSlice);
-  // In the name of a slice, '-' stands between a parent and its child.
-  std::string slice = root.substr(first, root.find_last_not_of('/') + 1 - first);
-  std::replace(slice.begin(), slice.end(), '-', '_');
-  std::replace(slice.begin(), slice.end(), '/', '-');
-  return slice.append(kSlice);
+  if (driver != CgroupDriver::kSystemd || root.ends_with(".slice")) return root;
+  const decide::CgroupName name = decide::CgroupOf(root);
+  return decide::SliceName(name.empty() ? decide::KubepodsCgroup(root) : name);
 }
 
 }  // namespace daemonsetd::cri

@@ -20,10 +20,6 @@ namespace {
 
 using model::Quantity;
 
-constexpr char kCpu[] = "cpu";
-constexpr char kMemory[] = "memory";
-constexpr char kEphemeralStorage[] = "ephemeral-storage";
-constexpr char kPods[] = "pods";
 constexpr char kMemoryPressureTaint[] = "node.kubernetes.io/memory-pressure";
 
 struct Failure {

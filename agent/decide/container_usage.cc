@@ -32,6 +32,12 @@ std::optional<std::uint64_t> NanoCores(const v1::CpuUsage* before, const v1::Cpu
 
 }  // namespace
 
+v1::ContainerStatsFilter OurContainers() {
+  v1::ContainerStatsFilter filter;
+  (*filter.mutable_label_selector())[kManagedByLabel] = "true";
+  return filter;
+}
+
 status::v1::UsageList UsageBetween(const v1::ListContainerStatsResponse& first,
                                    const v1::ListContainerStatsResponse& second) {
   std::map<std::string, const v1::CpuUsage*> before;

@@ -6,6 +6,9 @@
 
 namespace daemonsetd::decide {
 
+// Of the containers that daemonsetd made.
+::runtime::v1::ContainerStatsFilter OurContainers();
+
 // Cores are the difference between the samples. What a runtime counts itself (usage_nano_cores) is an average since
 // whoever asked it last, so it only stands in where there are no two counters. What cannot be told stays empty.
 // Sorted by namespace and name; the window is left to the caller.

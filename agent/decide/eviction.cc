@@ -7,16 +7,13 @@
 
 #include "agent/decide/critical_pod.h"
 #include "agent/decide/pod_object.h"
+#include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
 
 namespace daemonsetd::decide {
 namespace {
 
 using model::Quantity;
-
-constexpr char kMemory[] = "memory";
-constexpr char kEphemeralStorage[] = "ephemeral-storage";
-constexpr char kMemoryMedium[] = "Memory";
 
 bool CountsInodes(EvictionSignal signal) {
   return signal == EvictionSignal::kPodDiskInodes || signal == EvictionSignal::kImageDiskInodes;
@@ -92,8 +89,7 @@ bool Exceeds(std::uint64_t bytes, const Quantity& limit) {
 
 bool HasSizeLimit(const corev1::Volume& volume) {
   // One in memory is a file system of that size.
-  return volume.volumesource().has_emptydir() && volume.volumesource().emptydir().has_sizelimit() &&
-         volume.volumesource().emptydir().medium() != kMemoryMedium &&
+  return IsEmptyDirOnDisk(volume) && volume.volumesource().emptydir().has_sizelimit() &&
          Quantity::From(volume.volumesource().emptydir().sizelimit()).Sign() > 0;
 }
 
@@ -131,18 +127,15 @@ std::optional<ExceededLimit> ExceededByPod(const corev1::Pod& pod, const PodUse&
 
 std::optional<ExceededLimit> ExceededByContainer(const corev1::Pod& pod, const PodUse& use, bool one_disk) {
   for (const ContainerUse& container : use.containers) {
-    for (const auto* list : {&pod.spec().containers(), &pod.spec().initcontainers()}) {
-      for (const corev1::Container& spec : *list) {
-        const Quantity limit = LimitOf(spec);
-        if (spec.name() != container.name || limit.Sign() <= 0) continue;
-        DiskUse known = container.root.value_or(DiskUse{});
-        if (one_disk && container.logs) known += *container.logs;
-        if (!Exceeds(known.bytes, limit)) continue;
-        return ExceededLimit{.signal = "ephemeralcontainerfs.limit",
-                             .message = fmt::format("Container {} exceeded its local ephemeral storage limit \"{}\". ",
-                                                    spec.name(), limit.Canonical())};
-      }
-    }
+    const corev1::Container* const spec = FindContainer(pod, container.name);
+    const Quantity limit = spec != nullptr ? LimitOf(*spec) : Quantity();
+    if (limit.Sign() <= 0) continue;
+    DiskUse known = container.root.value_or(DiskUse{});
+    if (one_disk && container.logs) known += *container.logs;
+    if (!Exceeds(known.bytes, limit)) continue;
+    return ExceededLimit{.signal = "ephemeralcontainerfs.limit",
+                         .message = fmt::format("Container {} exceeded its local ephemeral storage limit \"{}\". ",
+                                                spec->name(), limit.Canonical())};
   }
   return std::nullopt;
 }
@@ -195,16 +188,13 @@ std::string EvictionMessage(const MetThreshold& threshold, const corev1::Pod& po
       fmt::format("The node was low on resource: {}. Threshold quantity: {}, available: {}. ", resource,
                   Number(threshold.signal, threshold.quantity), Number(threshold.signal, threshold.available));
   for (const ContainerUse& container : use.containers) {
-    for (const auto* list : {&pod.spec().containers(), &pod.spec().initcontainers()}) {
-      for (const corev1::Container& spec : *list) {
-        if (spec.name() != container.name) continue;
-        const std::optional<std::uint64_t> used = UseOf(threshold.signal, container);
-        const Quantity request = AmountIn(spec.resources().requests(), std::string(resource));
-        if (!used || !Exceeds(*used, request)) continue;
-        message += fmt::format("Container {} was using {}, request is {}, has larger consumption of {}. ", spec.name(),
-                               Number(threshold.signal, *used), request.Canonical(), resource);
-      }
-    }
+    const corev1::Container* const spec = FindContainer(pod, container.name);
+    const std::optional<std::uint64_t> used = UseOf(threshold.signal, container);
+    if (spec == nullptr || !used) continue;
+    const Quantity request = AmountIn(spec->resources().requests(), std::string(resource));
+    if (!Exceeds(*used, request)) continue;
+    message += fmt::format("Container {} was using {}, request is {}, has larger consumption of {}. ", spec->name(),
+                           Number(threshold.signal, *used), request.Canonical(), resource);
   }
   return message;
 }

@@ -5,13 +5,13 @@
 #include <charconv>
 #include <limits>
 
+#include "agent/base/text.h"
+
 namespace daemonsetd::decide {
 namespace {
 
 using model::Quantity;
 
-constexpr char kCpu[] = "cpu";
-constexpr char kMemory[] = "memory";
 constexpr std::string_view kHugePagesPrefix = "hugepages-";
 constexpr char kKubepods[] = "kubepods";
 constexpr std::string_view kPod = "pod";
@@ -24,15 +24,12 @@ constexpr std::uint64_t kInfinity = std::numeric_limits<std::uint64_t>::max();
 
 constexpr std::array kClasses{QosClass::kGuaranteed, QosClass::kBurstable, QosClass::kBestEffort};
 
-std::vector<std::string> Split(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(separator), text.size());
-    const std::string_view part = text.substr(0, end);
-    if (!part.empty() && part != ".") parts.emplace_back(part);
-    text.remove_prefix(std::min(end + 1, text.size()));
+std::vector<std::string> Names(std::string_view text, char separator) {
+  std::vector<std::string> names;
+  for (const std::string_view part : SplitText(text, separator)) {
+    if (!part.empty() && part != ".") names.emplace_back(part);
   }
-  return parts;
+  return names;
 }
 
 std::string Escaped(std::string part) {
@@ -46,7 +43,7 @@ std::vector<std::string> SliceParts(const CgroupName& name) {
   std::vector<std::string> parts;
   for (const std::string& part : name) {
     if (part.ends_with(kSlice)) {
-      parts = Split(std::string_view(part).substr(0, part.size() - kSlice.size()), '-');
+      parts = Names(std::string_view(part).substr(0, part.size() - kSlice.size()), '-');
     } else {
       parts.push_back(Escaped(part));
     }
@@ -100,8 +97,10 @@ std::int64_t MilliCpu(const ResourceList& list) {
 
 }  // namespace
 
+CgroupName CgroupOf(std::string_view path) { return Names(path, '/'); }
+
 CgroupName KubepodsCgroup(std::string_view root) {
-  CgroupName name = Split(root, '/');
+  CgroupName name = CgroupOf(root);
   name.emplace_back(kKubepods);
   return name;
 }

@@ -25,6 +25,8 @@ namespace daemonsetd::decide {
 // A group by the names from the hierarchy's root down to it, whoever makes it.
 using CgroupName = std::vector<std::string>;
 
+// Of a path ("/edge/node-a") or that of a slice.
+CgroupName CgroupOf(std::string_view path);
 // Below `root`, which is the configuration's cgroupRoot: a path, or that of a slice ("/edge.slice/edge-a.slice").
 CgroupName KubepodsCgroup(std::string_view root);
 // Guaranteed pods lie in kubepods itself.

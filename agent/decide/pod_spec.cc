@@ -38,6 +38,10 @@ const corev1::Container* FindContainer(const corev1::Pod& pod, std::string_view 
   return nullptr;
 }
 
+bool IsEmptyDirOnDisk(const corev1::Volume& volume) {
+  return volume.volumesource().has_emptydir() && volume.volumesource().emptydir().medium() != kMemoryMedium;
+}
+
 bool ShouldRestart(const corev1::Pod& pod, const corev1::Container& container, bool is_init, int exit_code) {
   if (is_init && IsSidecar(container)) return true;
   const std::string& policy = pod.spec().restartpolicy();

@@ -16,6 +16,11 @@ const corev1::Container* FindContainer(const corev1::Pod& pod, std::string_view 
 // The index among the init containers; -1 for others.
 int InitIndex(const corev1::Pod& pod, std::string_view name);
 
+// emptyDir.medium of one in memory, a file system of its own.
+inline constexpr char kMemoryMedium[] = "Memory";
+// Not in memory, so that what is written there takes of the node's disk.
+bool IsEmptyDirOnDisk(const corev1::Volume& volume);
+
 // Whether an exited container runs again under the pod's restartPolicy (a sidecar always does).
 bool ShouldRestart(const corev1::Pod& pod, const corev1::Container& container, bool is_init, int exit_code);
 

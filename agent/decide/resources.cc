@@ -12,8 +12,6 @@ namespace {
 using model::Quantity;
 using QuantityMap = google::protobuf::Map<std::string, resourcev1::Quantity>;
 
-constexpr char kCpu[] = "cpu";
-constexpr char kMemory[] = "memory";
 constexpr std::string_view kHugePagesPrefix = "hugepages-";
 
 // pkg/kubelet/cm/helpers_linux.go.

@@ -13,6 +13,12 @@
 
 namespace daemonsetd::decide {
 
+// Names of resources that a node knows itself (core/v1).
+inline constexpr char kCpu[] = "cpu";
+inline constexpr char kMemory[] = "memory";
+inline constexpr char kEphemeralStorage[] = "ephemeral-storage";
+inline constexpr char kPods[] = "pods";
+
 enum class QosClass { kGuaranteed, kBurstable, kBestEffort };
 std::string_view ToString(QosClass qos);
 

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/text.h"
+
 namespace daemonsetd::pods {
 namespace {
 
@@ -13,13 +15,8 @@ constexpr std::array kControllers{"cpu", "memory", "pids", "cpuset", "hugetlb", 
 constexpr std::size_t kNeeded = 3;
 
 bool HasWord(std::string_view text, std::string_view word) {
-  text = Trimmed(text);
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
-    if (text.substr(0, end) == word) return true;
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return false;
+  const std::vector<std::string_view> words = SplitText(Trimmed(text), ' ');
+  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
 std::optional<std::string> Text(const std::optional<std::int64_t>& limit) {

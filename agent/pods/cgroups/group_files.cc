@@ -14,6 +14,7 @@
 #include <memory>
 #include <thread>
 
+#include "agent/base/text.h"
 #include "agent/pods/files.h"
 
 namespace daemonsetd::pods {
@@ -93,12 +94,10 @@ void KernelGroupFiles::Pause() { std::this_thread::sleep_for(kPause); }
 
 std::vector<pid_t> ParseProcesses(std::string_view text) {
   std::vector<pid_t> processes;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
+  for (const std::string_view line : SplitText(text, '\n')) {
     pid_t process = 0;
-    std::from_chars(text.data(), text.data() + end, process);
+    std::from_chars(line.data(), line.data() + line.size(), process);
     if (process > 0) processes.push_back(process);
-    text.remove_prefix(std::min(end + 1, text.size()));
   }
   return processes;
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/text.h"
 #include "agent/pods/cgroups/cgroup_v1.h"
 #include "agent/pods/cgroups/cgroup_v2.h"
 #include "agent/pods/files.h"
@@ -17,16 +18,6 @@ constexpr char kPageSizeDirectory[] = "/sys/kernel/mm/hugepages";
 constexpr int kRemoveAttempts = 40;
 // What v1 says of memory without limit: the largest number of whole pages.
 constexpr std::int64_t kNoLimit = std::int64_t{1} << 62;
-
-std::vector<std::string_view> Split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(separator), text.size());
-    parts.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return parts;
-}
 
 // Of superblock options, those that are no controllers.
 bool IsOption(std::string_view word) {
@@ -41,18 +32,18 @@ CgroupMounts ParseCgroupMounts(std::string_view mountinfo) {
   CgroupMounts found;
   std::set<std::string_view> devices;  // one hierarchy may be mounted twice
   std::string unified;
-  for (const std::string_view line : Split(mountinfo, '\n')) {
+  for (const std::string_view line : SplitText(mountinfo, '\n')) {
     const std::size_t separator = line.find(" - ");
     if (separator == std::string_view::npos) continue;
-    const auto first = Split(line.substr(0, separator), ' ');
-    const auto last = Split(line.substr(separator + 3), ' ');
+    const auto first = SplitText(line.substr(0, separator), ' ');
+    const auto last = SplitText(line.substr(separator + 3), ' ');
     // Of a part of a hierarchy, paths in it mean something else.
     if (first.size() < 5 || last.size() < 3 || first[3] != "/") continue;
     if (last[0] == "cgroup2" && unified.empty()) unified = first[4];
     if (last[0] != "cgroup" || !devices.insert(first[2]).second) continue;
     Hierarchy& hierarchy = found.hierarchies.emplace_back();
     hierarchy.root = first[4];
-    for (const std::string_view word : Split(last[2], ',')) {
+    for (const std::string_view word : SplitText(last[2], ',')) {
       if (!IsOption(word)) hierarchy.controllers.emplace(word);
     }
   }

@@ -1,22 +1,21 @@
 #include "agent/pods/eviction/pod_use.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
-#include <string_view>
 #include <utility>
 
-#include "agent/decide/labels.h"
+#include "agent/decide/container_usage.h"
 #include "agent/decide/pod_object.h"
+#include "agent/decide/pod_spec.h"
 #include "agent/pods/eviction/tree_use.h"
 #include "agent/pods/files.h"
 #include "agent/pods/paths.h"
+#include "agent/pods/probes/leftover_processes.h"
 
 namespace daemonsetd::pods {
 namespace {
 
 constexpr std::size_t kProcFileLimit = 16 << 10;
-constexpr char kMemoryMedium[] = "Memory";
 
 struct FilesOfPod {
   std::map<std::string, decide::DiskUse> logs;        // by container
@@ -50,16 +49,6 @@ decide::DiskUse Sum(const std::map<std::string, decide::DiskUse>& parts) {
   return sum;
 }
 
-// Field 20 of /proc/<pid>/stat. The second one is the program's name, which may hold anything.
-std::uint64_t ThreadsOf(std::string_view stat) {
-  constexpr int kFieldsBetween = 17;  // behind the name's bracket and the blank: field 3 is the first
-  std::size_t at = stat.rfind(')');
-  for (int i = 0; i <= kFieldsBetween && at != std::string_view::npos; ++i) at = stat.find(' ', at + 1);
-  std::uint64_t threads = 0;
-  if (at != std::string_view::npos) std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), threads);
-  return threads;
-}
-
 // By container ID, the tasks in the control groups that carry it.
 Result<std::map<std::string, std::uint64_t>> CountTasks(const std::string& proc, const std::vector<std::string>& ids) {
   const auto entries = ListDirectory(proc);
@@ -73,7 +62,8 @@ Result<std::map<std::string, std::uint64_t>> CountTasks(const std::string& proc,
                                  [&cgroup](const std::string& one) { return cgroup->find(one) != std::string::npos; });
     if (id == ids.end()) continue;
     const auto stat = ReadSmallFile(proc + "/" + pid + "/stat", kProcFileLimit);
-    tasks[*id] += stat ? std::max<std::uint64_t>(ThreadsOf(*stat), 1) : 1;
+    const auto process = stat ? ParseProcessStat(*stat) : std::nullopt;
+    tasks[*id] += process ? std::max<std::uint64_t>(process->threads, 1) : 1;
   }
   return tasks;
 }
@@ -98,10 +88,8 @@ Task<std::map<std::string, decide::PodUse>> PodUseMeter::Measure(std::vector<cor
 }
 
 Task<void> PodUseMeter::AskRuntime(std::map<std::string, decide::PodUse>* uses) {
-  cri::v1::ContainerStatsFilter filter;
-  (*filter.mutable_label_selector())[decide::kManagedByLabel] = "true";
-  const auto answer =
-      co_await services_.runtime.ListContainerStats(std::move(filter), services_.settings.runtime_request_timeout);
+  const auto answer = co_await services_.runtime.ListContainerStats(decide::OurContainers(),
+                                                                    services_.settings.runtime_request_timeout);
   if (!answer) {
     trouble_.Tell(answer.error());
     co_return;
@@ -149,9 +137,7 @@ Task<void> PodUseMeter::MeasureFiles(const corev1::Pod* pod, decide::PodUse* use
     for (const corev1::Container& container : *list) what.containers.push_back(container.name());
   }
   for (const corev1::Volume& volume : pod->spec().volumes()) {
-    const bool on_disk =
-        volume.volumesource().has_emptydir() && volume.volumesource().emptydir().medium() != kMemoryMedium;
-    if (on_disk) what.empty_dirs.push_back(volume.name());
+    if (decide::IsEmptyDirOnDisk(volume)) what.empty_dirs.push_back(volume.name());
   }
   std::function<Result<FilesOfPod>()> measure = [what = std::move(what)] { return MeasureFilesOf(what); };
   const auto files = co_await services_.blocking.Compute(std::move(measure));

@@ -4,20 +4,12 @@
 #include <charconv>
 #include <set>
 
+#include "agent/base/text.h"
+
 namespace daemonsetd::pods {
 namespace {
 
 constexpr std::size_t kInterpreterWords = 2;  // "/bin/sh -e", as a script's first line may say
-
-std::vector<std::string_view> Split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(separator), text.size());
-    parts.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return parts;
-}
 
 template <class Number>
 bool Parse(std::string_view text, Number& number) {
@@ -42,15 +34,17 @@ std::optional<Process> ParseProcessStat(std::string_view text) {
   const std::size_t close = text.rfind(") ");
   if (open == std::string_view::npos || close == std::string_view::npos || close < open) return std::nullopt;
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-  const std::vector<std::string_view> fields = Split(text.substr(close + 2), ' ');
+  const std::vector<std::string_view> fields = SplitText(text.substr(close + 2), ' ');
   constexpr std::size_t kState = 0;       // field 3 of proc(5)
   constexpr std::size_t kParent = 1;      // field 4
   constexpr std::size_t kSession = 3;     // field 6
+  constexpr std::size_t kThreads = 17;    // field 20
   constexpr std::size_t kStartTime = 19;  // field 22
   if (fields.size() <= kStartTime) return std::nullopt;
   Process process;
   if (!Parse(text.substr(0, open), process.pid) || !Parse(fields[kParent], process.parent) ||
-      !Parse(fields[kSession], process.session) || !Parse(fields[kStartTime], process.start_ticks)) {
+      !Parse(fields[kSession], process.session) || !Parse(fields[kThreads], process.threads) ||
+      !Parse(fields[kStartTime], process.start_ticks)) {
     return std::nullopt;
   }
   process.ended = fields[kState] == "Z" || fields[kState] == "X";
@@ -72,7 +66,7 @@ std::vector<std::string> ParseCommandLine(std::string_view text) {
 std::string ContainerCgroup(std::string_view cgroup_file, std::string_view container_id) {
   if (container_id.empty()) return "";
   std::string_view found;
-  for (std::string_view line : Split(cgroup_file, '\n')) {
+  for (std::string_view line : SplitText(cgroup_file, '\n')) {
     const std::size_t at = line.find(container_id);
     if (at == std::string_view::npos || line.find(":/") >= at) continue;
     line = line.substr(0, line.find('/', at));
@@ -85,7 +79,7 @@ std::string ContainerCgroup(std::string_view cgroup_file, std::string_view conta
 
 bool InCgroup(std::string_view cgroup_file, std::string_view cgroup) {
   if (cgroup.empty()) return false;
-  for (const std::string_view line : Split(cgroup_file, '\n')) {
+  for (const std::string_view line : SplitText(cgroup_file, '\n')) {
     if (line.starts_with(cgroup) && (line.size() == cgroup.size() || line[cgroup.size()] == '/')) return true;
   }
   return false;

@@ -21,7 +21,8 @@ struct Process {
   pid_t pid = 0;
   pid_t parent = 0;
   pid_t session = 0;
-  bool ended = false;                // a zombie: only its entry is left, until its parent looks
+  bool ended = false;  // a zombie: only its entry is left, until its parent looks
+  std::uint64_t threads = 0;
   std::uint64_t start_ticks = 0;     // clock ticks since boot; with the pid, the identity of a process
   std::vector<std::string> command;  // empty: no longer visible, as for a process that has ended
 };

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/decide/pod_spec.h"
 #include "agent/decide/resources.h"
 #include "agent/model/quantity.h"
 #include "agent/pods/files.h"
@@ -18,7 +19,6 @@
 namespace daemonsetd::pods {
 namespace {
 
-constexpr std::string_view kMemoryMedium = "Memory";
 constexpr std::string_view kHugePagesMedium = "HugePages";
 constexpr std::string_view kHugePagesPrefix = "HugePages-";
 constexpr std::string_view kHugePagesResource = "hugepages-";
@@ -31,7 +31,7 @@ bool EveryContainerHasMemoryLimit(const corev1::PodSpec& spec) {
 }
 
 Status MountMedium(const corev1::PodSpec& spec, const corev1::EmptyDirVolumeSource& source, const std::string& path) {
-  if (source.medium() == kMemoryMedium) {
+  if (source.medium() == decide::kMemoryMedium) {
     const std::int64_t size = TmpfsSize(spec, source);
     return MountOnce(path, "tmpfs", size > 0 ? fmt::format("size={}", size) : std::string());
   }
@@ -90,7 +90,7 @@ Result<std::int64_t> HugePageSize(const corev1::PodSpec& spec, const corev1::Emp
 
 Status PrepareEmptyDir(const corev1::PodSpec& spec, const corev1::EmptyDirVolumeSource& source,
                        const std::string& path) {
-  const bool is_known = source.medium().empty() || source.medium() == kMemoryMedium ||
+  const bool is_known = source.medium().empty() || source.medium() == decide::kMemoryMedium ||
                         source.medium() == kHugePagesMedium || source.medium().starts_with(kHugePagesPrefix);
   if (!is_known) {
     return Error(ErrorKind::kInvalid, fmt::format("emptyDir medium \"{}\" is unknown; use Memory, HugePages or "
